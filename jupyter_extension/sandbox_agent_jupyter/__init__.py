@@ -1,0 +1,1 @@
+"""Sandbox Agent inside Jupyter: the server extension and the %agent magics."""

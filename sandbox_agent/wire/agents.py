@@ -1,0 +1,56 @@
+"""`/v1/agents`: what agents there are and whether they can be used."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sandbox_agent.wire.base import JsonObject, Wire
+
+
+class AgentCapabilities(Wire, omit_defaults=False):
+    """What an agent can do, as clients of 0.4.2 read it."""
+
+    plan_mode: bool = False
+    permissions: bool = False
+    questions: bool = False
+    tool_calls: bool = False
+    tool_results: bool = False
+    text_messages: bool = False
+    images: bool = False
+    file_attachments: bool = False
+    session_lifecycle: bool = False
+    error_events: bool = False
+    reasoning: bool = False
+    status: bool = False
+    command_execution: bool = False
+    file_changes: bool = False
+    mcp_tools: bool = False
+    streaming_deltas: bool = False
+    item_started: bool = False
+    shared_process: bool = False
+
+
+class ServerStatusInfo(Wire):
+    status: Literal["running", "stopped"]
+    uptime_ms: int | None = None
+
+
+class AgentInfo(Wire):
+    """``problem`` and ``hint`` (ours) say why an agent cannot be used and the command that fixes it."""
+
+    id: str
+    installed: bool
+    credentials_available: bool
+    capabilities: AgentCapabilities
+    name: str | None = None
+    version: str | None = None
+    path: str | None = None
+    server_status: ServerStatusInfo | None = None
+    config_options: tuple[JsonObject, ...] | None = None
+    config_error: str | None = None
+    problem: str | None = None
+    hint: str | None = None
+
+
+class AgentListResponse(Wire, omit_defaults=False):
+    agents: tuple[AgentInfo, ...]

@@ -1,0 +1,213 @@
+"""`/v1/sessions`: durable sessions, their prompts, events and permissions (ours, beyond the 0.4.2 contract)."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from sandbox_agent.wire.base import JsonObject, StrictRequest, Wire
+
+SessionState: TypeAlias = Literal["idle", "running", "waiting", "failed", "ended"]
+"""``waiting``: a turn waits for a permission. ``failed``: the agent could not be started; the next prompt tries again."""
+
+Continuity: TypeAlias = Literal["native", "loaded", "rebootstrapped", "lost"]
+"""How the agent got its memory back after a restart: it resumed, it loaded, it was told the transcript, or not at all."""
+
+PromptState: TypeAlias = Literal["queued", "running", "completed", "cancelled", "failed"]
+
+Sender: TypeAlias = Literal["agent", "client", "server"]
+
+PolicyMode: TypeAlias = Literal["ask", "allow_edits", "allow_all", "deny"]
+
+Decision: TypeAlias = Literal["allow", "deny", "ask"]
+
+
+class PermissionRule(StrictRequest):
+    """One rule; all given conditions must hold. The first rule that matches decides.
+
+    ``kinds`` are ACP tool kinds (``read``, ``edit``, ``execute``, ...). ``command`` is a prefix of whole words of the
+    command line. ``path`` is a file, a folder (with all below it) or a glob; relative ones are taken from the
+    session's ``cwd``; every path the tool call names must match.
+    """
+
+    decision: Decision
+    kinds: tuple[str, ...] | None = None
+    command: str | None = None
+    path: str | None = None
+
+
+class PermissionPolicy(StrictRequest):
+    """What is answered without asking a person. Never set, nothing is: the default asks."""
+
+    default: PolicyMode = "ask"
+    rules: tuple[PermissionRule, ...] = ()
+
+
+class SessionCreateRequest(StrictRequest):
+    """``cwd`` is absolute and defaults to the server's; ``mcp_servers`` are ACP `McpServer` objects."""
+
+    agent: str
+    id: str | None = None
+    cwd: str | None = None
+    model: str | None = None
+    mode: str | None = None
+    thought_level: str | None = None
+    mcp_servers: tuple[JsonObject, ...] = ()
+    permission_policy: PolicyMode | PermissionPolicy = "ask"
+    title: str | None = None
+
+
+class SessionUpdateRequest(StrictRequest):
+    """What is given changes; what is absent stays."""
+
+    title: str | msgspec.UnsetType = msgspec.UNSET
+    model: str | msgspec.UnsetType = msgspec.UNSET
+    mode: str | msgspec.UnsetType = msgspec.UNSET
+    thought_level: str | msgspec.UnsetType = msgspec.UNSET
+    permission_policy: PolicyMode | PermissionPolicy | msgspec.UnsetType = msgspec.UNSET
+
+
+class SessionInfo(Wire):
+    """A session as it is now; ``model``, ``mode`` and ``thought_level`` are the effective values.
+
+    Times are milliseconds since the epoch. ``last_sequence`` is the newest event. ``persisted`` is false while the
+    store cannot write.
+    """
+
+    id: str
+    agent: str
+    cwd: str
+    state: SessionState
+    created_at_ms: int
+    updated_at_ms: int
+    last_sequence: int
+    permission_policy: PermissionPolicy
+    title: str | None = None
+    model: str | None = None
+    mode: str | None = None
+    thought_level: str | None = None
+    agent_session_id: str | None = None
+    continuity: Continuity | None = None
+    pending_permissions: int = 0
+    queued_prompts: int = 0
+    current_prompt_id: str | None = None
+    config_options: tuple[JsonObject, ...] = ()
+    modes: JsonObject | None = None
+    models: JsonObject | None = None
+    agent_info: JsonObject | None = None
+    agent_capabilities: JsonObject | None = None
+    mcp_servers: tuple[JsonObject, ...] = ()
+    error: JsonObject | None = None
+    persisted: bool = True
+
+
+class SessionListResponse(Wire, omit_defaults=False):
+    """``next_cursor`` is passed back as ``cursor`` for the next page; ``null`` on the last one."""
+
+    items: tuple[SessionInfo, ...]
+    next_cursor: str | None = None
+
+
+class PromptRequest(StrictRequest):
+    """``prompt`` is a text or ACP content blocks."""
+
+    prompt: str | tuple[JsonObject, ...]
+
+
+class PromptInfo(Wire):
+    """A prompt as a job. ``first_sequence`` and ``last_sequence`` bound its events; ``usage`` is the agent's own.
+
+    ``stop_reason`` is ACP's, or ``agent_exited`` when the agent died; ``error`` is then the problem document.
+    """
+
+    id: str
+    session_id: str
+    state: PromptState
+    created_at_ms: int
+    prompt: tuple[JsonObject, ...]
+    idempotency_key: str | None = None
+    started_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    first_sequence: int | None = None
+    last_sequence: int | None = None
+    stop_reason: str | None = None
+    usage: JsonObject | None = None
+    error: JsonObject | None = None
+    model: str | None = None
+    mode: str | None = None
+    thought_level: str | None = None
+
+
+class PromptListResponse(Wire, omit_defaults=False):
+    items: tuple[PromptInfo, ...]
+    next_cursor: str | None = None
+
+
+class SessionEvent(Wire):
+    """One raw JSON-RPC envelope of a session's journal."""
+
+    sequence: int
+    session_id: str
+    created_at_ms: int
+    sender: Sender
+    payload: msgspec.Raw
+
+
+class EventPage(Wire, omit_defaults=False):
+    """Events after a cursor; pass ``next_after`` as ``after`` for the next page, ``has_more`` says whether there is one.
+
+    ``reset`` is true when events after the cursor are gone by retention; ``items`` then start at the oldest kept.
+    """
+
+    items: tuple[SessionEvent, ...]
+    next_after: int
+    has_more: bool
+    reset: bool = False
+
+
+class PermissionOption(Wire):
+    """ACP's own: ``kind`` is ``allow_once``, ``allow_always``, ``reject_once`` or ``reject_always``."""
+
+    option_id: str
+    name: str
+    kind: str
+
+
+PermissionState: TypeAlias = Literal["pending", "selected", "cancelled"]
+
+Reply: TypeAlias = Literal["once", "always", "reject"]
+
+
+class PermissionInfo(Wire):
+    """A permission request as a durable row.
+
+    ``resolved_by`` is ``client`` (with ``resolved_by_name`` where the identity is known), ``policy`` (``rule`` tells
+    which: its index, or the policy's default) or ``cancel``.
+    """
+
+    id: str
+    session_id: str
+    state: PermissionState
+    created_at_ms: int
+    options: tuple[PermissionOption, ...]
+    tool_call: JsonObject
+    available_replies: tuple[Reply, ...]
+    prompt_id: str | None = None
+    option_id: str | None = None
+    reply: Reply | None = None
+    resolved_at_ms: int | None = None
+    resolved_by: Literal["client", "policy", "cancel"] | None = None
+    resolved_by_name: str | None = None
+    rule: str | None = None
+
+
+class PermissionListResponse(Wire, omit_defaults=False):
+    items: tuple[PermissionInfo, ...]
+
+
+class PermissionAnswer(StrictRequest):
+    """Exactly one of ``reply`` (by kind) and ``option_id`` (one of the request's own)."""
+
+    reply: Reply | None = None
+    option_id: str | None = None

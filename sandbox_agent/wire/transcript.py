@@ -1,0 +1,112 @@
+"""The folded view of a session: items upserted by id.
+
+Every view (widget, HTML, Markdown, notebook, command line) renders these; none interprets ACP. ``updated`` is the
+sequence of the event that last changed an item, so "what changed after N" is a filter.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from sandbox_agent.wire.base import Json, JsonObject, Wire
+from sandbox_agent.wire.sessions import PermissionOption, PermissionState, PromptState, Reply
+
+
+class _Item(Wire, tag_field="type"):
+    """``turn`` is the id of the prompt the item belongs to; absent outside turns."""
+
+    id: str
+    created: int
+    updated: int
+    created_at_ms: int
+    turn: str | None = None
+
+
+class MessageItem(_Item, tag="message", kw_only=True):
+    """Consecutive chunks of one speaker, adjacent text joined; ``content`` are ACP content blocks."""
+
+    role: Literal["user", "agent"]
+    content: tuple[JsonObject, ...]
+
+
+class ThoughtItem(_Item, tag="thought", kw_only=True):
+    content: tuple[JsonObject, ...]
+
+
+class ToolCallItem(_Item, tag="tool_call", kw_only=True):
+    """``content`` are ACP tool call contents: ``content``, ``diff``, ``terminal`` (with its ``output`` when known)."""
+
+    tool_call_id: str
+    title: str
+    kind: str
+    status: Literal["pending", "in_progress", "completed", "failed", "cancelled"]
+    content: tuple[JsonObject, ...] = ()
+    locations: tuple[JsonObject, ...] = ()
+    raw_input: Json = None
+    raw_output: Json = None
+
+
+class PlanItem(_Item, tag="plan", kw_only=True):
+    entries: tuple[JsonObject, ...]
+
+
+class PermissionItem(_Item, tag="permission", kw_only=True):
+    """``resolved_by``: ``client``, ``policy`` or ``cancel``."""
+
+    request_id: str
+    tool_call_id: str | None
+    title: str
+    options: tuple[PermissionOption, ...]
+    state: PermissionState
+    option_id: str | None = None
+    reply: Reply | None = None
+    resolved_by: str | None = None
+    resolved_by_name: str | None = None
+    rule: str | None = None
+
+
+class NoticeItem(_Item, tag="notice", kw_only=True):
+    """What is neither agent's nor user's word: exits, restarts, mode changes, lines that were not JSON."""
+
+    level: Literal["info", "warning", "error"]
+    text: str
+    detail: str | None = None
+
+
+class TurnItem(_Item, tag="turn", kw_only=True):
+    """Stands at the end of its turn, or grows while it runs."""
+
+    state: PromptState
+    stop_reason: str | None = None
+    usage: JsonObject | None = None
+    error: JsonObject | None = None
+    started_at_ms: int | None = None
+    ended_at_ms: int | None = None
+
+
+class UnknownItem(_Item, tag="unknown", kw_only=True):
+    """An update of a kind unknown to this version, untouched."""
+
+    update: JsonObject
+
+
+TranscriptItem: TypeAlias = (
+    MessageItem | ThoughtItem | ToolCallItem | PlanItem | PermissionItem | NoticeItem | TurnItem | UnknownItem
+)
+
+
+class Transcript(Wire):
+    """A snapshot: everything folded up to event ``sequence``.
+
+    ``usage`` is the last ``usage_update`` (context tokens ``used`` of ``size``, ``cost``).
+    """
+
+    session_id: str
+    sequence: int
+    items: tuple[TranscriptItem, ...]
+    agent: str | None = None
+    title: str | None = None
+    usage: JsonObject | None = None
+    available_commands: tuple[JsonObject, ...] = ()
+    config_options: tuple[JsonObject, ...] = ()
+    mode: str | None = None

@@ -1,0 +1,1 @@
+"""What sessions look like in a notebook."""
