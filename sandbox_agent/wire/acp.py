@@ -5,11 +5,11 @@ from __future__ import annotations
 from sandbox_agent.wire.base import Wire
 
 
-class AcpServerInfo(Wire):
+class AcpServerInfo(Wire, frozen=True, kw_only=True):
     server_id: str
     agent: str
     created_at_ms: int
 
 
-class AcpServerListResponse(Wire, omit_defaults=False):
+class AcpServerListResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):
     servers: tuple[AcpServerInfo, ...]

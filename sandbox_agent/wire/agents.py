@@ -7,7 +7,7 @@ from typing import Literal
 from sandbox_agent.wire.base import JsonObject, Wire
 
 
-class AgentCapabilities(Wire, omit_defaults=False):
+class AgentCapabilities(Wire, omit_defaults=False, frozen=True, kw_only=True):
     """What an agent can do, as clients of 0.4.2 read it."""
 
     plan_mode: bool = False
@@ -30,12 +30,12 @@ class AgentCapabilities(Wire, omit_defaults=False):
     shared_process: bool = False
 
 
-class ServerStatusInfo(Wire):
+class ServerStatusInfo(Wire, frozen=True, kw_only=True):
     status: Literal["running", "stopped"]
     uptime_ms: int | None = None
 
 
-class AgentInfo(Wire):
+class AgentInfo(Wire, frozen=True, kw_only=True):
     """``problem`` and ``hint`` (ours) say why an agent cannot be used and the command that fixes it."""
 
     id: str
@@ -52,5 +52,5 @@ class AgentInfo(Wire):
     hint: str | None = None
 
 
-class AgentListResponse(Wire, omit_defaults=False):
+class AgentListResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):
     agents: tuple[AgentInfo, ...]

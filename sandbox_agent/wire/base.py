@@ -10,7 +10,7 @@ Json: TypeAlias = Any
 JsonObject: TypeAlias = dict[str, Any]
 
 
-class Wire(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
+class Wire(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True, kw_only=True):
     """A value on the wire: camelCase keys, immutable, defaults left out."""
 
 

@@ -9,10 +9,10 @@ import msgspec
 from sandbox_agent.wire.base import JsonObject, StrictRequest, Wire
 
 SessionState: TypeAlias = Literal["idle", "running", "waiting", "failed", "ended"]
-"""``waiting``: a turn waits for a permission. ``failed``: the agent could not be started; the next prompt tries again."""
+"""``waiting``: a turn waits for a permission. ``failed``: the agent did not start; the next prompt tries again."""
 
 Continuity: TypeAlias = Literal["native", "loaded", "rebootstrapped", "lost"]
-"""How the agent got its memory back after a restart: it resumed, it loaded, it was told the transcript, or not at all."""
+"""How the agent got its memory back: it resumed, it loaded, it was told the transcript, or not at all."""
 
 PromptState: TypeAlias = Literal["queued", "running", "completed", "cancelled", "failed"]
 
@@ -23,7 +23,7 @@ PolicyMode: TypeAlias = Literal["ask", "allow_edits", "allow_all", "deny"]
 Decision: TypeAlias = Literal["allow", "deny", "ask"]
 
 
-class PermissionRule(StrictRequest):
+class PermissionRule(StrictRequest, frozen=True, kw_only=True):
     """One rule; all given conditions must hold. The first rule that matches decides.
 
     ``kinds`` are ACP tool kinds (``read``, ``edit``, ``execute``, ...). ``command`` is a prefix of whole words of the
@@ -37,14 +37,14 @@ class PermissionRule(StrictRequest):
     path: str | None = None
 
 
-class PermissionPolicy(StrictRequest):
+class PermissionPolicy(StrictRequest, frozen=True, kw_only=True):
     """What is answered without asking a person. Never set, nothing is: the default asks."""
 
     default: PolicyMode = "ask"
     rules: tuple[PermissionRule, ...] = ()
 
 
-class SessionCreateRequest(StrictRequest):
+class SessionCreateRequest(StrictRequest, frozen=True, kw_only=True):
     """``cwd`` is absolute and defaults to the server's; ``mcp_servers`` are ACP `McpServer` objects."""
 
     agent: str
@@ -58,7 +58,7 @@ class SessionCreateRequest(StrictRequest):
     title: str | None = None
 
 
-class SessionUpdateRequest(StrictRequest):
+class SessionUpdateRequest(StrictRequest, frozen=True, kw_only=True):
     """What is given changes; what is absent stays."""
 
     title: str | msgspec.UnsetType = msgspec.UNSET
@@ -68,7 +68,7 @@ class SessionUpdateRequest(StrictRequest):
     permission_policy: PolicyMode | PermissionPolicy | msgspec.UnsetType = msgspec.UNSET
 
 
-class SessionInfo(Wire):
+class SessionInfo(Wire, frozen=True, kw_only=True):
     """A session as it is now; ``model``, ``mode`` and ``thought_level`` are the effective values.
 
     Times are milliseconds since the epoch. ``last_sequence`` is the newest event. ``persisted`` is false while the
@@ -102,20 +102,20 @@ class SessionInfo(Wire):
     persisted: bool = True
 
 
-class SessionListResponse(Wire, omit_defaults=False):
+class SessionListResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):
     """``next_cursor`` is passed back as ``cursor`` for the next page; ``null`` on the last one."""
 
     items: tuple[SessionInfo, ...]
     next_cursor: str | None = None
 
 
-class PromptRequest(StrictRequest):
+class PromptRequest(StrictRequest, frozen=True, kw_only=True):
     """``prompt`` is a text or ACP content blocks."""
 
     prompt: str | tuple[JsonObject, ...]
 
 
-class PromptInfo(Wire):
+class PromptInfo(Wire, frozen=True, kw_only=True):
     """A prompt as a job. ``first_sequence`` and ``last_sequence`` bound its events; ``usage`` is the agent's own.
 
     ``stop_reason`` is ACP's, or ``agent_exited`` when the agent died; ``error`` is then the problem document.
@@ -139,12 +139,12 @@ class PromptInfo(Wire):
     thought_level: str | None = None
 
 
-class PromptListResponse(Wire, omit_defaults=False):
+class PromptListResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):
     items: tuple[PromptInfo, ...]
     next_cursor: str | None = None
 
 
-class SessionEvent(Wire):
+class SessionEvent(Wire, frozen=True, kw_only=True):
     """One raw JSON-RPC envelope of a session's journal."""
 
     sequence: int
@@ -154,8 +154,8 @@ class SessionEvent(Wire):
     payload: msgspec.Raw
 
 
-class EventPage(Wire, omit_defaults=False):
-    """Events after a cursor; pass ``next_after`` as ``after`` for the next page, ``has_more`` says whether there is one.
+class EventPage(Wire, omit_defaults=False, frozen=True, kw_only=True):
+    """Events after a cursor; ``next_after`` is ``after`` of the next page, ``has_more`` says whether there is one.
 
     ``reset`` is true when events after the cursor are gone by retention; ``items`` then start at the oldest kept.
     """
@@ -166,7 +166,7 @@ class EventPage(Wire, omit_defaults=False):
     reset: bool = False
 
 
-class PermissionOption(Wire):
+class PermissionOption(Wire, frozen=True, kw_only=True):
     """ACP's own: ``kind`` is ``allow_once``, ``allow_always``, ``reject_once`` or ``reject_always``."""
 
     option_id: str
@@ -179,7 +179,7 @@ PermissionState: TypeAlias = Literal["pending", "selected", "cancelled"]
 Reply: TypeAlias = Literal["once", "always", "reject"]
 
 
-class PermissionInfo(Wire):
+class PermissionInfo(Wire, frozen=True, kw_only=True):
     """A permission request as a durable row.
 
     ``resolved_by`` is ``client`` (with ``resolved_by_name`` where the identity is known), ``policy`` (``rule`` tells
@@ -202,11 +202,11 @@ class PermissionInfo(Wire):
     rule: str | None = None
 
 
-class PermissionListResponse(Wire, omit_defaults=False):
+class PermissionListResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):
     items: tuple[PermissionInfo, ...]
 
 
-class PermissionAnswer(StrictRequest):
+class PermissionAnswer(StrictRequest, frozen=True, kw_only=True):
     """Exactly one of ``reply`` (by kind) and ``option_id`` (one of the request's own)."""
 
     reply: Reply | None = None

@@ -12,7 +12,7 @@ from sandbox_agent.wire.base import Json, JsonObject, Wire
 from sandbox_agent.wire.sessions import PermissionOption, PermissionState, PromptState, Reply
 
 
-class _Item(Wire, tag_field="type"):
+class _Item(Wire, tag_field="type", frozen=True, kw_only=True):
     """``turn`` is the id of the prompt the item belongs to; absent outside turns."""
 
     id: str
@@ -22,18 +22,18 @@ class _Item(Wire, tag_field="type"):
     turn: str | None = None
 
 
-class MessageItem(_Item, tag="message", kw_only=True):
+class MessageItem(_Item, tag="message", frozen=True, kw_only=True):
     """Consecutive chunks of one speaker, adjacent text joined; ``content`` are ACP content blocks."""
 
     role: Literal["user", "agent"]
     content: tuple[JsonObject, ...]
 
 
-class ThoughtItem(_Item, tag="thought", kw_only=True):
+class ThoughtItem(_Item, tag="thought", frozen=True, kw_only=True):
     content: tuple[JsonObject, ...]
 
 
-class ToolCallItem(_Item, tag="tool_call", kw_only=True):
+class ToolCallItem(_Item, tag="tool_call", frozen=True, kw_only=True):
     """``content`` are ACP tool call contents: ``content``, ``diff``, ``terminal`` (with its ``output`` when known)."""
 
     tool_call_id: str
@@ -46,11 +46,11 @@ class ToolCallItem(_Item, tag="tool_call", kw_only=True):
     raw_output: Json = None
 
 
-class PlanItem(_Item, tag="plan", kw_only=True):
+class PlanItem(_Item, tag="plan", frozen=True, kw_only=True):
     entries: tuple[JsonObject, ...]
 
 
-class PermissionItem(_Item, tag="permission", kw_only=True):
+class PermissionItem(_Item, tag="permission", frozen=True, kw_only=True):
     """``resolved_by``: ``client``, ``policy`` or ``cancel``."""
 
     request_id: str
@@ -65,7 +65,7 @@ class PermissionItem(_Item, tag="permission", kw_only=True):
     rule: str | None = None
 
 
-class NoticeItem(_Item, tag="notice", kw_only=True):
+class NoticeItem(_Item, tag="notice", frozen=True, kw_only=True):
     """What is neither agent's nor user's word: exits, restarts, mode changes, lines that were not JSON."""
 
     level: Literal["info", "warning", "error"]
@@ -73,7 +73,7 @@ class NoticeItem(_Item, tag="notice", kw_only=True):
     detail: str | None = None
 
 
-class TurnItem(_Item, tag="turn", kw_only=True):
+class TurnItem(_Item, tag="turn", frozen=True, kw_only=True):
     """Stands at the end of its turn, or grows while it runs."""
 
     state: PromptState
@@ -84,7 +84,7 @@ class TurnItem(_Item, tag="turn", kw_only=True):
     ended_at_ms: int | None = None
 
 
-class UnknownItem(_Item, tag="unknown", kw_only=True):
+class UnknownItem(_Item, tag="unknown", frozen=True, kw_only=True):
     """An update of a kind unknown to this version, untouched."""
 
     update: JsonObject
@@ -95,7 +95,7 @@ TranscriptItem: TypeAlias = (
 )
 
 
-class Transcript(Wire):
+class Transcript(Wire, frozen=True, kw_only=True):
     """A snapshot: everything folded up to event ``sequence``.
 
     ``usage`` is the last ``usage_update`` (context tokens ``used`` of ``size``, ``cost``).
