@@ -28,7 +28,10 @@ class PermissionRule(StrictRequest, frozen=True, kw_only=True):
 
     ``kinds`` are ACP tool kinds (``read``, ``edit``, ``execute``, ...). ``command`` is a prefix of whole words of the
     command line. ``path`` is a file, a folder (with all below it) or a glob; relative ones are taken from the
-    session's ``cwd``; every path the tool call names must match.
+    session's ``cwd``.
+
+    To allow, a rule must be certain: the command is one plain simple command, every path the tool call names matches.
+    To deny or ask, any part that matches is enough, and where it cannot be told, the answer is to ask.
     """
 
     decision: Decision
@@ -119,6 +122,7 @@ class PromptInfo(Wire, frozen=True, kw_only=True):
     """A prompt as a job. ``first_sequence`` and ``last_sequence`` bound its events; ``usage`` is the agent's own.
 
     ``stop_reason`` is ACP's, or ``agent_exited`` when the agent died; ``error`` is then the problem document.
+    ``meta`` is the ``_meta`` of the agent's answer, where some agents report their usage.
     """
 
     id: str
@@ -133,6 +137,7 @@ class PromptInfo(Wire, frozen=True, kw_only=True):
     last_sequence: int | None = None
     stop_reason: str | None = None
     usage: JsonObject | None = None
+    meta: JsonObject | None = None
     error: JsonObject | None = None
     model: str | None = None
     mode: str | None = None
@@ -183,7 +188,8 @@ class PermissionInfo(Wire, frozen=True, kw_only=True):
     """A permission request as a durable row.
 
     ``resolved_by`` is ``client`` (with ``resolved_by_name`` where the identity is known), ``policy`` (``rule`` tells
-    which: its index, or the policy's default) or ``cancel``.
+    which: ``rule N`` by its index, or ``default MODE``) or ``cancel`` (a cancelled turn, or the agent or server that
+    asked is gone).
     """
 
     id: str
