@@ -140,6 +140,12 @@ class Timeout(Problem):
     slug, status, title = "timeout", 504, "Timeout"
 
 
+class StoreUnavailable(Problem):
+    """The store of journals and records cannot be opened: in use by another server, no right, damaged."""
+
+    slug, status, title = "store_unavailable", 503, "Store Unavailable"
+
+
 class InternalError(Problem):
     """A fault of ours: logged with its trace, told without it."""
 
