@@ -1,0 +1,1 @@
+"""``%agent`` and ``%%agent``: drive coding agents from notebook cells."""

@@ -1,0 +1,65 @@
+"""Tab completion of ``%agent`` lines, from the grammar and from what the server has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox_agent_jupyter.magics.grammar import COMMANDS, PROMPT_OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sandbox_agent_jupyter.magics.grammar import Option
+
+
+class Source(Protocol):
+    """Where values come from: ``values("agents")`` and the like; empty when the server cannot be asked."""
+
+    def values(self, kind: str) -> Iterable[str]: ...
+
+
+class CompletionEvent(Protocol):
+    """What IPython hands to a completer."""
+
+    line: str
+    symbol: str
+    text_until_cursor: str
+
+
+def completions(before_cursor: str, source: Source) -> list[str]:
+    """What can stand where the cursor is; ``before_cursor`` starts with ``%agent`` or ``%%agent``."""
+    head, *words = before_cursor.split(" ")
+    current = words.pop() if words else ""
+    words = [word for word in words if word]
+    if head.startswith("%%"):
+        return _options(PROMPT_OPTIONS, words, current, source)
+    if not words:
+        return _matching(COMMANDS, current)
+    command = COMMANDS.get(words[0])
+    if command is None:
+        return []
+    found = _options(command.options, words[1:], current, source)
+    if not found and not current.startswith("-") and command.complete:
+        values = COMMANDS if command.complete == "commands" else source.values(command.complete)
+        found = _matching(values, current)
+    return found
+
+
+def _options(options: tuple[Option, ...], words: list[str], current: str, source: Source) -> list[str]:
+    last = next((o for o in options if words and o.flag == words[-1] and o.takes_value), None)
+    if last is not None:
+        return _matching(last.choices or (source.values(last.complete) if last.complete else ()), current)
+    return _matching((o.flag for o in options if o.flag not in words), current) if current.startswith("-") else []
+
+
+def _matching(values: Iterable[str], start: str) -> list[str]:
+    return [value for value in values if value.startswith(start)]
+
+
+def completer(source: Source) -> Callable[[object, CompletionEvent], list[str]]:
+    """A completer in the form of IPython's ``complete_command`` hook."""
+
+    def complete(_shell: object, event: CompletionEvent) -> list[str]:
+        return completions(event.text_until_cursor.lstrip(), source)
+
+    return complete

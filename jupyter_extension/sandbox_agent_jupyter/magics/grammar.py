@@ -1,0 +1,260 @@
+"""The grammar of ``%agent`` and ``%%agent``: pure, so that help, completion and parsing cannot disagree."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from sandbox_agent.problems import SandboxAgentError
+
+POLICIES = ("ask", "allow_edits", "allow_all", "deny")
+FORMATS = ("text", "md", "html", "ipynb")
+
+
+class MagicUsageError(SandboxAgentError):
+    """The words after ``%agent`` make no sense; the message says which do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One ``--flag``; ``complete`` names what its value is completed from (see `completion`)."""
+
+    flag: str
+    help: str
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+    complete: str | None = None
+    type: type = str
+
+    @property
+    def takes_value(self) -> bool:
+        return self.metavar is not None or self.choices is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One word after ``%agent``. ``text`` means that everything after the options is taken as it stands."""
+
+    name: str
+    help: str
+    options: tuple[Option, ...] = ()
+    argument: str | None = None
+    required: bool = False
+    text: bool = False
+    complete: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A parsed line: the command, its options by name (dashes as underscores) and its argument or text."""
+
+    command: Command
+    options: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+AGENT = Option(
+    "--agent", "agent to use; makes a new session when the current one runs another", "ID", complete="agents"
+)
+SESSION = Option("--session", "session to use, by id, for this call only", "ID", complete="sessions")
+CWD = Option("--cwd", "working directory of a new session (default: the kernel's)", "DIR")
+MODEL = Option("--model", "model of a new session", "ID", complete="models")
+MODE = Option("--mode", "mode of a new session", "ID", complete="modes")
+THOUGHT = Option("--thought-level", "thought level of a new session", "ID", complete="thought_levels")
+PERMISSIONS = Option("--permissions", "what a new session answers by itself (default: ask)", choices=POLICIES)
+TITLE = Option("--title", "title of a new session", "TEXT")
+WAIT = Option("--wait", "show the turn until it ends (the default)")
+BACKGROUND = Option("--background", "return at once; %agent status and %agent transcript show how far it is")
+INTO = Option("--into", "store the result in this variable", "NAME")
+
+NEW_SESSION = (CWD, MODEL, MODE, THOUGHT, PERMISSIONS, TITLE)
+PROMPT_OPTIONS = (AGENT, SESSION, WAIT, BACKGROUND, INTO, *NEW_SESSION)
+
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        Command(
+            "prompt", "send TEXT to the session and show the answer", PROMPT_OPTIONS, "TEXT", required=True, text=True
+        ),
+        Command("new", "make a session and use it", NEW_SESSION, "AGENT", complete="agents"),
+        Command("use", "use another session", (), "SESSION", required=True, complete="sessions"),
+        Command("list", "list the sessions", (Option("--limit", "at most N (default 20)", "N", type=int),)),
+        Command("status", "show the session, its turn and what waits", (SESSION,)),
+        Command("cancel", "end the running turn and empty the queue; the session stays", (SESSION,)),
+        Command(
+            "events",
+            "list raw events",
+            (
+                SESSION,
+                Option("--after", "only those after sequence N", "N", type=int),
+                Option("--limit", "at most N (default 50)", "N", type=int),
+            ),
+        ),
+        Command(
+            "transcript",
+            "show or save the transcript",
+            (
+                SESSION,
+                Option("--format", "form to print or save", choices=FORMATS),
+                Option("--save", "write it to this file instead", "FILE"),
+                INTO,
+            ),
+        ),
+        Command(
+            "approve",
+            "allow what waits for permission and show the turn until it ends",
+            (SESSION, BACKGROUND, Option("--always", "and all of its kind in this session")),
+            "REQUEST",
+            complete="permissions",
+        ),
+        Command(
+            "reject",
+            "refuse what waits for permission and show the turn until it ends",
+            (SESSION, BACKGROUND),
+            "REQUEST",
+            complete="permissions",
+        ),
+        Command("mode", "show or set the mode", (SESSION,), "ID", complete="modes"),
+        Command("model", "show or set the model", (SESSION,), "ID", complete="models"),
+        Command("thought", "show or set the thought level", (SESSION,), "ID", complete="thought_levels"),
+        Command("end", "end the session and forget it", (), "SESSION", complete="sessions"),
+        Command(
+            "connect",
+            "use the server at URL (default: the one around this kernel, else a local one)",
+            (Option("--token", "variable that holds the token; the token itself would stay in the notebook", "NAME"),),
+            "URL",
+        ),
+        Command("doctor", "check the server and the agents, and say what to run where something is amiss"),
+        Command("help", "this text", (), "COMMAND", complete="commands"),
+    )
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise MagicUsageError(f"{message}. {usage(COMMANDS[self.prog])}")
+
+
+def _parser(command: Command) -> _Parser:
+    parser = _Parser(prog=command.name, add_help=False, allow_abbrev=False)
+    for option in command.options:
+        if option.takes_value:
+            parser.add_argument(option.flag, metavar=option.metavar, choices=option.choices, type=option.type)
+        else:
+            parser.add_argument(option.flag, action="store_true")
+    return parser
+
+
+_WORD = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|\S)+)""")
+
+
+def _split_options(command: Command, line: str) -> tuple[list[str], str]:
+    """The leading option words, unquoted, and the rest of the line untouched. ``--`` ends the options."""
+    words: list[str] = []
+    flags = {option.flag: option for option in command.options}
+    rest = line
+    expects_value = False
+    while match := _WORD.match(rest):
+        word = match[1]
+        if not expects_value:
+            if word == "--":
+                return words, rest[match.end() :].strip()
+            if not word.startswith("--"):
+                break
+        option = flags.get(word)
+        words.append(word if not expects_value else _unquote(word))
+        expects_value = not expects_value and option is not None and option.takes_value
+        rest = rest[match.end() :]
+    return words, rest.strip()
+
+
+def _unquote(word: str) -> str:
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word
+
+
+def _options(command: Command, words: list[str]) -> dict[str, Any]:
+    parsed = vars(_parser(command).parse_args(words))
+    if parsed.get("wait") and parsed.get("background"):
+        raise MagicUsageError("--wait and --background exclude each other")
+    return parsed
+
+
+def parse_line(line: str) -> Invocation:
+    """Parse what stands after ``%agent``; an empty line asks for the status.
+
+    Raises `MagicUsageError` naming what would be right.
+    """
+    name, _, rest = line.strip().partition(" ")
+    if not name:
+        name = "status"
+    command = COMMANDS.get(name)
+    if command is None:
+        known = ", ".join(COMMANDS)
+        raise MagicUsageError(f"no command {name!r}; there are: {known}. To prompt: %agent prompt {line.strip()}")
+    words, text = _split_options(command, rest)
+    if not command.text and text:
+        first, _, more = text.partition(" ")
+        trailing, text_after = _split_options(command, more)
+        if command.argument is None or text_after:
+            raise MagicUsageError(f"{text!r} is too much here. {usage(command)}")
+        words, text = words + trailing, _unquote(first)
+    options = _options(command, words)
+    if command.required and not text:
+        raise MagicUsageError(f"{command.argument} is missing. {usage(command)}")
+    return Invocation(command, options, text)
+
+
+def parse_cell(line: str, cell: str) -> Invocation:
+    """Parse ``%%agent`` with its options; the cell's body is the prompt, as it stands."""
+    command = COMMANDS["prompt"]
+    words, rest = _split_options(command, line)
+    if rest:
+        raise MagicUsageError(f"{rest!r} is too much here: the cell's body is the prompt. {cell_usage()}")
+    if not cell.strip():
+        raise MagicUsageError("the cell's body is empty; it is the prompt")
+    return Invocation(command, _options(command, words), cell.strip("\n"))
+
+
+def usage(command: Command) -> str:
+    """One line: how ``command`` is written."""
+    argument = command.argument and (command.argument if command.required else f"[{command.argument}]")
+    options = "[options]" if command.options else None
+    return "Usage: %agent " + " ".join(part for part in (command.name, options, argument) if part)
+
+
+def cell_usage() -> str:
+    return "Usage: %%agent [options], and the prompt below"
+
+
+def help_text(topic: str = "") -> str:
+    """Help on one command, or the list of all."""
+    if topic:
+        command = COMMANDS.get(topic)
+        if command is None:
+            raise MagicUsageError(f"no command {topic!r}; there are: {', '.join(COMMANDS)}")
+        lines = [usage(command), f"  {command.help}", *_option_lines(command.options)]
+        return "\n".join(lines)
+    width = max(len(usage(command)) for command in COMMANDS.values()) - len("Usage: ") + 2
+    lines = ["Drive coding agents from cells.", "", "Line commands:"]
+    lines += [f"  {usage(command).removeprefix('Usage: '):<{width}}{command.help}" for command in COMMANDS.values()]
+    lines += [
+        "",
+        "A cell as prompt:",
+        "  %%agent [options]",
+        "  the prompt, over as many lines as it takes",
+        "",
+        "Options of a prompt:",
+    ]
+    lines += _option_lines(PROMPT_OPTIONS)
+    return "\n".join(lines)
+
+
+def _option_lines(options: tuple[Option, ...]) -> list[str]:
+    named = [
+        (f"{o.flag} {'|'.join(o.choices) if o.choices else o.metavar}" if o.takes_value else o.flag, o.help)
+        for o in options
+    ]
+    width = max((len(name) for name, _ in named), default=0) + 2
+    return [f"    {name:<{width}}{text}" for name, text in named]
