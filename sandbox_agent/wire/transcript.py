@@ -34,7 +34,11 @@ class ThoughtItem(_Item, tag="thought", frozen=True, kw_only=True):
 
 
 class ToolCallItem(_Item, tag="tool_call", frozen=True, kw_only=True):
-    """``content`` are ACP tool call contents: ``content``, ``diff``, ``terminal`` (with its ``output`` when known)."""
+    """``content`` are ACP tool call contents: ``content``, ``diff``, ``terminal``.
+
+    A ``terminal`` has ``output``, ``truncated`` and ``exitStatus`` when known. Status ``cancelled`` is ours: the turn
+    ended and the agent never told the call's outcome.
+    """
 
     tool_call_id: str
     title: str
@@ -47,7 +51,12 @@ class ToolCallItem(_Item, tag="tool_call", frozen=True, kw_only=True):
 
 
 class PlanItem(_Item, tag="plan", frozen=True, kw_only=True):
+    """A plan is a list of ``entries``, or (newer agents) a ``markdown`` text or a file (``uri``)."""
+
     entries: tuple[JsonObject, ...]
+    markdown: str | None = None
+    uri: str | None = None
+    removed: bool = False
 
 
 class PermissionItem(_Item, tag="permission", frozen=True, kw_only=True):
@@ -74,7 +83,14 @@ class NoticeItem(_Item, tag="notice", frozen=True, kw_only=True):
 
 
 class TurnItem(_Item, tag="turn", frozen=True, kw_only=True):
-    """Stands at the end of its turn, or grows while it runs."""
+    """How a turn stands.
+
+    While ``running`` it is the last item; when the turn ends, ``created`` becomes the sequence of its end. So items
+    are in order when sorted by (running or not, ``created``), stably.
+
+    ``error`` is the agent's JSON-RPC error, a problem document, or ``{"message", "inferred"}`` where the agent failed
+    without saying so; the state is ``failed`` for each.
+    """
 
     state: PromptState
     stop_reason: str | None = None
@@ -110,3 +126,5 @@ class Transcript(Wire, frozen=True, kw_only=True):
     available_commands: tuple[JsonObject, ...] = ()
     config_options: tuple[JsonObject, ...] = ()
     mode: str | None = None
+    model: str | None = None
+    thought_level: str | None = None
