@@ -1,0 +1,262 @@
+"""One child process and the tree that grows from it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sandbox_agent.supervisor import proctree
+from sandbox_agent.tasks import spawn_task
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Mapping
+
+    from sandbox_agent.supervisor.census import Census
+
+log = logging.getLogger(__name__)
+
+_PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # pidfd_send_signal(2), Linux 6.9; atomic, so a fork bomb cannot outrun it
+_HOLD = 32  # pidfds held at once while waiting for a tree, whatever its size
+_HEAD_START = 0.25  # s the leader gets before the table is searched for who left its group
+_RESCAN = 0.05  # s between looks at what does not die
+_GIVE_UP = 10.0  # s of SIGKILL after which a process sits in the kernel and cannot be ended by anyone
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run; ``env`` is added to the allowed part of the server's environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: exactly one of ``code`` and ``signal`` is set."""
+
+    code: int | None
+    signal: int | None
+
+    @property
+    def success(self) -> bool:
+        return self.code == 0
+
+
+@dataclass(slots=True)
+class Pipes:
+    """The server's ends of a child's standard streams; -1 where there is none."""
+
+    stdin: int = -1
+    stdout: int = -1
+    stderr: int = -1
+
+
+def _strike_all(members: list[proctree.Process], struck: list[proctree.Process], signum: int) -> list[int]:
+    """Signal some members of a tree, reap the dead that became ours; pidfds of a few that live."""
+    for row in members:
+        if row.dead and row.ppid == os.getpid():
+            proctree.reap(row.pid)
+    held: list[int] = []
+    for row in struck:
+        fd = proctree.strike(row, signum)
+        if fd is not None and len(held) < _HOLD:
+            held.append(fd)
+        elif fd is not None:
+            os.close(fd)
+    return held
+
+
+class Child:
+    """A running process, leader of its own session and group.
+
+    Its number stays taken (it is not reaped) until `end` has seen the whole tree go, so neither the number nor the
+    group's can come to mean somebody else. Who starts a child ends it, also after it exited by itself.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        pipes: Pipes,
+        *,
+        owner: str,
+        token: str,
+        census: Census,
+        on_gone: Callable[[Child], None],
+    ) -> None:
+        self.pid = process.pid
+        self.owner = owner
+        self.exit: Exit | None = None
+        self._process = process
+        self._pipes = pipes
+        self._token = token.encode()
+        self._census = census
+        self._on_gone = on_gone
+        self._loop = asyncio.get_running_loop()
+        self._pidfd = os.pidfd_open(process.pid)
+        self._exited = asyncio.Event()
+        self._stir = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+        self._kill_at = 0.0
+        row = proctree.look(process.pid)
+        self.start = row.start if row else 0
+        self._loop.add_reader(self._pidfd, self._note_exit)
+
+    def __repr__(self) -> str:
+        return f"<Child {self.owner} pid={self.pid} exit={self.exit}>"
+
+    @property
+    def stdin_fd(self) -> int:
+        return self._pipes.stdin
+
+    @property
+    def stdout_fd(self) -> int:
+        return self._pipes.stdout
+
+    @property
+    def stderr_fd(self) -> int:
+        return self._pipes.stderr
+
+    def close_stdin(self) -> None:
+        if self._pipes.stdin >= 0:
+            os.close(self._pipes.stdin)
+            self._pipes.stdin = -1
+
+    def close_fds(self) -> None:
+        """Close our ends of the pipes; readers and writers on them must be closed before."""
+        self.close_stdin()
+        for fd in (self._pipes.stdout, self._pipes.stderr):
+            if fd >= 0:
+                os.close(fd)
+        self._pipes.stdout = self._pipes.stderr = -1
+
+    async def wait(self) -> Exit:
+        """Until the process itself has ended. What it wrote last is then in its pipes; its tree may go on."""
+        await self._exited.wait()
+        if self.exit is None:
+            raise RuntimeError("woken before the exit was known")
+        return self.exit
+
+    def signal(self, signum: int) -> None:
+        """Signal the process alone; nothing happens when it has ended."""
+        if self.exit is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signum)
+
+    async def end(self, grace: float = 2.0) -> Exit:
+        """SIGTERM to the whole tree and, ``grace`` seconds later, SIGKILL; returns when the whole tree is gone.
+
+        Safe to call again and from several places at once: the shortest grace counts. A caller that is cancelled
+        leaves the ending to go on.
+        """
+        kill_at = self._loop.time() + grace
+        if self._ending is None:
+            self._kill_at = kill_at
+            self._ending = spawn_task(self._end(), name=f"end {self.owner}")
+        elif kill_at < self._kill_at:
+            self._kill_at = kill_at
+            self._stir.set()
+        await asyncio.shield(self._ending)
+        return await self.wait()
+
+    def _note_exit(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        try:
+            status = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        except ChildProcessError:
+            status = None
+        if status is None:
+            log.warning("exit of process %d was taken by somebody else", self.pid)
+            self.exit = Exit(255, None)
+        elif status.si_code == os.CLD_EXITED:
+            self.exit = Exit(status.si_status, None)
+        else:
+            self.exit = Exit(None, status.si_status)
+        self._exited.set()
+        self._stir.set()
+
+    def _send_group(self, signum: int) -> None:
+        try:
+            signal.pidfd_send_signal(self._pidfd, signum, None, _PIDFD_SIGNAL_PROCESS_GROUP)
+        except OSError:
+            # a kernel before 6.9 knows no groups here: the leader now, the others when the table is searched
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(self._pidfd, signum)
+
+    async def _end(self) -> None:
+        self._send_group(signal.SIGTERM)
+        await self._stirred([], min(_HEAD_START, self._kill_at - self._loop.time()))
+        asked: set[tuple[int, int]] = set()
+        clean, wanted = 0, 1
+        while clean < wanted:
+            killing = self._loop.time() >= self._kill_at
+            if killing:
+                self._send_group(signal.SIGKILL)
+                if self._loop.time() > self._kill_at + _GIVE_UP:
+                    log.error("tree of %s (pid %d) does not die", self.owner, self.pid)
+                    break
+            done = self.exit is not None
+            members = proctree.tree(await self._census.take(), self._token, self.pid)
+            alive, held = await self._strike(members, killing=killing, asked=asked)
+            if done and not alive:
+                clean += 1
+                continue
+            # one look may miss what forks while the table is read: where there was more than the leader, look twice
+            wanted = 2 if alive else wanted
+            await self._stirred(held, _RESCAN if killing else self._kill_at - self._loop.time())
+        self._reap()
+
+    async def _strike(
+        self, members: list[proctree.Process], *, killing: bool, asked: set[tuple[int, int]]
+    ) -> tuple[int, list[int]]:
+        """Signal all of the tree but its leader: how many live, and pidfds of some of them."""
+        others = [row for row in members if row.pid != self.pid]
+        if not others:
+            return 0, []
+        alive = [row for row in others if not row.dead]
+        struck = alive if killing else [row for row in alive if (row.pid, row.start) not in asked]
+        asked.update((row.pid, row.start) for row in struck)
+        signum = signal.SIGKILL if killing else signal.SIGTERM
+        held = await self._loop.run_in_executor(self._census.executor, _strike_all, others, struck, signum)
+        return len(alive), held
+
+    async def _stirred(self, pidfds: list[int], limit: float) -> None:
+        """Until all these processes and the leader have ended, somebody is in more of a hurry, or time is up."""
+        waiting = set(pidfds)
+
+        def ended(fd: int) -> None:
+            self._loop.remove_reader(fd)
+            waiting.discard(fd)
+            if not waiting and self.exit is not None:
+                self._stir.set()
+
+        for fd in pidfds:
+            self._loop.add_reader(fd, ended, fd)
+        try:
+            async with asyncio.timeout(max(limit, 0)):
+                while not self._stir.is_set() and (waiting or self.exit is None):
+                    await self._stir.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._stir.clear()
+            for fd in pidfds:
+                self._loop.remove_reader(fd)
+                os.close(fd)
+
+    def _reap(self) -> None:
+        if self.exit is None:
+            self._loop.remove_reader(self._pidfd)
+            self.exit = Exit(None, signal.SIGKILL)
+            self._exited.set()
+        proctree.reap(self.pid)
+        code, signum = self.exit.code, self.exit.signal
+        self._process.returncode = code if code is not None else -(signum or 0)
+        os.close(self._pidfd)
+        self._on_gone(self)
