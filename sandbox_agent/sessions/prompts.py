@@ -1,0 +1,118 @@
+"""A prompt's life as a job: queued, running, then completed, cancelled or failed. Pure values in, values out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from sandbox_agent.problems import InvalidRequest
+from sandbox_agent.wire.base import JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox_agent.sessions.options import AgentOptions
+    from sandbox_agent.wire.sessions import PromptInfo
+
+FINAL = frozenset({"completed", "cancelled", "failed"})
+
+AGENT_EXITED = "agent_exited"
+
+# content block type -> the capability an agent must have said for it (ACP: text and resource_link always work)
+_CAPABILITIES = {"image": "image", "audio": "audio", "resource": "embeddedContext"}
+_MEMBERS = {
+    "text": ("text",),
+    "image": ("data", "mimeType"),
+    "audio": ("data", "mimeType"),
+    "resource_link": ("uri", "name"),
+    "resource": ("resource",),
+}
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a turn ended."""
+
+    state: Literal["completed", "cancelled", "failed"]
+    stop_reason: str | None = None
+    usage: JsonObject | None = None
+    meta: JsonObject | None = None
+    error: JsonObject | None = None
+
+
+CANCELLED = Outcome(state="cancelled", stop_reason="cancelled")
+
+
+def blocks_of(prompt: str | tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
+    """The content blocks of a prompt; raises ``InvalidRequest`` for what is none."""
+    if isinstance(prompt, str):
+        prompt = ({"type": "text", "text": prompt},)
+    if not prompt:
+        raise InvalidRequest("the prompt is empty")
+    for index, block in enumerate(prompt):
+        kind = block.get("type")
+        if kind not in _MEMBERS:
+            known = ", ".join(_MEMBERS)
+            raise InvalidRequest(f"prompt[{index}] has type {kind!r}", hint=f"content blocks are {known}")
+        for member in _MEMBERS[kind]:
+            if not isinstance(block.get(member), dict if member == "resource" else str):
+                raise InvalidRequest(f"prompt[{index}], of type {kind}, has no {member}")
+    if all(block["type"] == "text" and not block["text"].strip() for block in prompt):
+        raise InvalidRequest("the prompt is empty")
+    return prompt
+
+
+def check_accepted(blocks: tuple[JsonObject, ...], capabilities: Mapping[str, Any] | None, *, agent: str) -> None:
+    """Raise ``InvalidRequest`` when a block needs what the agent did not say it can take."""
+    offered = (capabilities or {}).get("promptCapabilities")
+    offered = offered if isinstance(offered, dict) else {}
+    for index, block in enumerate(blocks):
+        needed = _CAPABILITIES.get(block["type"])
+        if needed and offered.get(needed) is not True:
+            taken = ["text", "resource_link", *(kind for kind, name in _CAPABILITIES.items() if offered.get(name))]
+            raise InvalidRequest(
+                f"{agent} takes no {block['type']} content (prompt[{index}])",
+                hint=f"it takes {', '.join(taken)}",
+                agent=agent,
+                available=taken,
+            )
+
+
+def started(prompt: PromptInfo, *, now_ms: int, first_sequence: int, options: AgentOptions) -> PromptInfo:
+    """The prompt's turn begins, with the options that stand."""
+    return msgspec.structs.replace(
+        prompt,
+        state="running",
+        started_at_ms=now_ms,
+        first_sequence=first_sequence,
+        model=options.current("model"),
+        mode=options.current("mode"),
+        thought_level=options.current("thought_level"),
+    )
+
+
+def ended(prompt: PromptInfo, outcome: Outcome, *, now_ms: int) -> PromptInfo:
+    """The prompt with the outcome of its turn."""
+    return msgspec.structs.replace(
+        prompt,
+        state=outcome.state,
+        ended_at_ms=now_ms,
+        stop_reason=outcome.stop_reason,
+        usage=outcome.usage,
+        meta=outcome.meta,
+        error=outcome.error,
+    )
+
+
+def outcome_of(result: Any) -> Outcome:
+    """The outcome an agent's answer to ``session/prompt`` stands for."""
+    members = result if isinstance(result, dict) else {}
+    stop_reason = members.get("stopReason")
+    stop_reason = stop_reason if isinstance(stop_reason, str) else None
+    usage, meta = members.get("usage"), members.get("_meta")
+    return Outcome(
+        state="cancelled" if stop_reason == "cancelled" else "completed",
+        stop_reason=stop_reason,
+        usage=usage if isinstance(usage, dict) else None,
+        meta=meta if isinstance(meta, dict) else None,
+    )
