@@ -1,0 +1,173 @@
+"""The agents there are: those of `catalogue.json`, and those a configuration adds or changes.
+
+A configuration is JSON or TOML::
+
+    {"agents": {"gemini": {"command": "gemini", "args": ["--acp"], "name": "Gemini CLI", "inheritEnv": ["GEMINI_*"]}}}
+
+``command`` is a program on PATH or a path; ``env`` is added to its environment, and ``inheritEnv`` names (``*`` stands
+for anything) what it gets of the server's. ``replay`` in place of ``command`` plays a recorded conversation. An entry
+with the id of a known agent changes how that one is launched.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from sandbox_agent.problems import InvalidRequest
+from sandbox_agent.wire.agents import AgentCapabilities
+from sandbox_agent.wire.base import JsonObject, StrictRequest, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Config: TypeAlias = "Path | Mapping[str, Any] | None"
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CAPABILITIES = frozenset(field.encode_name for field in msgspec.structs.fields(AgentCapabilities))
+_USUAL = (
+    "permissions",
+    "toolCalls",
+    "toolResults",
+    "textMessages",
+    "sessionLifecycle",
+    "errorEvents",
+    "streamingDeltas",
+)
+
+
+class Provider(Wire, frozen=True, kw_only=True):
+    """Who answers for a model: the variables and files that hold a key or a login to it."""
+
+    name: str
+    env: tuple[str, ...]
+    files: tuple[str, ...] = ()
+
+
+class AgentSpec(Wire, frozen=True, kw_only=True):
+    """One agent of the catalogue.
+
+    ``programs`` are the command lines that speak ACP, best first; ``needs`` are further programs it starts itself.
+    ``builtin`` is a program of this package instead, started with ``arguments``. ``providers``: one of them must have
+    credentials; none is asked for where there are none. ``config_options`` are known without asking the agent.
+    """
+
+    id: str
+    name: str | None = None
+    programs: tuple[tuple[str, ...], ...] = ()
+    builtin: str | None = None
+    arguments: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    install: str | None = None
+    providers: tuple[str, ...] = ()
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    inherit_env: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    config_options: tuple[JsonObject, ...] | None = None
+
+    def able(self) -> AgentCapabilities:
+        """The capabilities as clients read them."""
+        return msgspec.convert(dict.fromkeys(self.capabilities, True), AgentCapabilities)
+
+
+class Catalogue(Wire, frozen=True, kw_only=True):
+    providers: dict[str, Provider]
+    agents: tuple[AgentSpec, ...]
+
+
+class CustomAgent(StrictRequest, frozen=True, kw_only=True):
+    """An entry of a configuration."""
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    inherit_env: tuple[str, ...] = ()
+    replay: str | None = None
+    name: str | None = None
+    capabilities: tuple[str, ...] | dict[str, bool] | None = None
+
+
+def load(config: Config = None) -> tuple[dict[str, AgentSpec], dict[str, Provider]]:
+    """All agents by id, those of the package first, and the providers.
+
+    Raises `InvalidRequest` with ``file`` and ``key`` for a configuration that is malformed.
+    """
+    data = resources.files("sandbox_agent.agents").joinpath("catalogue.json").read_bytes()
+    catalogue = msgspec.json.decode(data, type=Catalogue)
+    specs = {spec.id: spec for spec in catalogue.agents}
+    file, entries = _entries(config)
+    for agent, entry in entries.items():
+        specs[agent] = _custom(file, agent, entry, specs.get(agent))
+    return specs, catalogue.providers
+
+
+def _entries(config: Config) -> tuple[str | None, Mapping[str, Any]]:
+    """The file's name for messages, and what stands under ``agents``."""
+    if isinstance(config, Path):
+        file, document = str(config), _document(config)
+    else:
+        file, document = None, config or {}
+    agents = document.get("agents", {})
+    if not isinstance(agents, dict):
+        raise _malformed(file, "agents", "must be an object of agents by id")
+    return file, agents
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _malformed(str(path), None, f"cannot be read: {error.strerror}") from error
+    try:
+        document = tomllib.loads(data.decode()) if path.suffix == ".toml" else msgspec.json.decode(data)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise _malformed(
+            str(path), None, f"is not valid {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}"
+        ) from error
+    if not isinstance(document, dict):
+        raise _malformed(str(path), None, "must hold an object")
+    return document
+
+
+def _custom(file: str | None, agent: str, entry: object, known: AgentSpec | None) -> AgentSpec:
+    key = f"agents.{agent}"
+    if _ID.fullmatch(agent) is None:
+        raise _malformed(file, key, "is not an id: letters, digits, dot, dash and underscore, up to 64")
+    try:
+        custom = msgspec.convert(entry, CustomAgent)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        raise _malformed(file, key + where.rstrip("`"), what) from error
+    if (custom.command is None) == (custom.replay is None):
+        raise _malformed(file, f"{key}.command", "must be given" if custom.command is None else "excludes `replay`")
+    base = known or AgentSpec(id=agent, name=agent, capabilities=_USUAL)
+    return msgspec.structs.replace(
+        base,
+        name=custom.name or base.name,
+        programs=((custom.command, *custom.args),) if custom.command else (),
+        builtin="replay" if custom.replay else None,
+        arguments=(custom.replay, *custom.args) if custom.replay else (),
+        needs=(),
+        install=None,
+        env=custom.env,
+        inherit_env=base.inherit_env + custom.inherit_env,
+        capabilities=base.capabilities if custom.capabilities is None else _capable(file, key, custom.capabilities),
+        config_options=None,
+    )
+
+
+def _capable(file: str | None, key: str, given: tuple[str, ...] | dict[str, bool]) -> tuple[str, ...]:
+    unknown = sorted(set(given) - _CAPABILITIES)
+    if unknown:
+        raise _malformed(file, f"{key}.capabilities", f"has unknown names: {', '.join(unknown)}")
+    return tuple(name for name in given if not isinstance(given, dict) or given[name])
+
+
+def _malformed(file: str | None, key: str | None, what: str) -> InvalidRequest:
+    where = " ".join(filter(None, [file or "agent configuration", key and f"`{key}`"]))
+    return InvalidRequest(f"{where}: {what}", file=file, key=key)

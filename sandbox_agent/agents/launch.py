@@ -1,0 +1,130 @@
+"""How an agent is started: what lies in the install root, else what is on PATH; and what is missing for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sandbox_agent.supervisor import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox_agent.agents.catalogue import AgentSpec, Provider
+
+HERE = Path(__file__).parent
+BUILTIN = {"mock": HERE / "mock" / "__main__.py", "replay": HERE / "replay.py"}
+PYTHON_FLAGS = ("-I", "-S", "-E")
+"""Neither site packages nor the user's Python settings: the built-in agents stand on the standard library alone."""
+
+SERVER_SECRETS = frozenset({"SANDBOX_AGENT_TOKEN", "JUPYTER_TOKEN", "JPY_API_TOKEN", "JUPYTERHUB_API_TOKEN"})
+"""What no agent inherits, whatever its configuration names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """A way to start an agent that is there. ``needs`` are programs it would look for in vain."""
+
+    argv: tuple[str, ...]
+    path: str
+    builtin: bool = False
+    needs: tuple[str, ...] = ()
+
+
+def data_home(environ: Mapping[str, str]) -> Path:
+    """``$XDG_DATA_HOME``, where it is absolute as the specification wants it."""
+    given = Path(environ.get("XDG_DATA_HOME", ""))
+    return given if given.is_absolute() else Path(environ.get("HOME") or "~").expanduser() / ".local" / "share"
+
+
+def install_root(environ: Mapping[str, str]) -> Path:
+    return data_home(environ) / "sandbox-agent" / "bin"
+
+
+def find(spec: AgentSpec, root: Path, environ: Mapping[str, str]) -> Launcher | None:
+    """The launcher of an agent; None where it is not installed. Looks at files only."""
+    path = environ.get("PATH", os.defpath)
+    installed = root / "agent_processes" / f"{spec.id}-acp"
+    if os.access(installed, os.X_OK) and installed.is_file():
+        return Launcher((str(installed),), str(installed), needs=_missing(str(installed), (), path))
+    if spec.builtin is not None:
+        file = BUILTIN[spec.builtin]
+        return Launcher((sys.executable, *PYTHON_FLAGS, str(file), *spec.arguments), str(file), builtin=True)
+    for program, *arguments in spec.programs:
+        found = shutil.which(os.path.expanduser(program), path=path)  # noqa: PTH111 -- a bare name must stay one
+        if found is not None:
+            return Launcher((found, *arguments), found, needs=_missing(found, spec.needs, path))
+    return None
+
+
+def _missing(file: str, needs: tuple[str, ...], path: str) -> tuple[str, ...]:
+    """The programs a launcher needs that are not there, the interpreter of its first line among them."""
+    return tuple(name for name in (*_interpreter(file), *needs) if shutil.which(name, path=path) is None)
+
+
+def _interpreter(file: str) -> tuple[str, ...]:
+    try:
+        with Path(file).open("rb") as opened:
+            line = opened.read(256).split(b"\n", 1)[0].decode(errors="replace")
+    except OSError:
+        return ()
+    words = line.removeprefix("#!").split() if line.startswith("#!") else []
+    if words and Path(words[0]).name == "env":
+        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return tuple(words[:1])
+
+
+def command(spec: AgentSpec, launcher: Launcher, environ: Mapping[str, str]) -> Command:
+    """What to run; its environment is what the agent may inherit, then what its configuration says."""
+    inherited = {
+        name: value
+        for name, value in environ.items()
+        if name not in SERVER_SECRETS and any(fnmatchcase(name, pattern) for pattern in spec.inherit_env)
+    }
+    return Command(argv=launcher.argv, env=inherited | spec.env)
+
+
+def version(launcher: Launcher) -> str | None:
+    """The version of the npm package the launcher lies in, ``builtin`` for ours; None where that does not tell."""
+    if launcher.builtin:
+        return "builtin"
+    for folder in Path(launcher.path).resolve().parents:
+        if folder.name == "node_modules":
+            return None
+        manifest = folder / "package.json"
+        if manifest.is_file():
+            return _manifest_version(manifest)
+    return None
+
+
+def _manifest_version(manifest: Path) -> str | None:
+    try:
+        found = msgspec.json.decode(manifest.read_bytes()).get("version")
+    except (OSError, msgspec.DecodeError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def credentials(spec: AgentSpec, providers: Mapping[str, Provider], environ: Mapping[str, str]) -> bool:
+    """Whether a key or a login for one of the agent's providers is there; its value is not read."""
+    return not spec.providers or any(_known(providers[name], environ) for name in spec.providers)
+
+
+def _known(provider: Provider, environ: Mapping[str, str]) -> bool:
+    return any(environ.get(name) for name in provider.env) or any(
+        path is not None and path.is_file() for path in (_expand(file, environ) for file in provider.files)
+    )
+
+
+def _expand(file: str, environ: Mapping[str, str]) -> Path | None:
+    """``~/x`` and ``$NAME/x`` by the given environment; None where the variable is not set."""
+    base, _, rest = file.partition("/")
+    folder = environ.get("HOME") if base == "~" else environ.get(base.removeprefix("$"))
+    return Path(folder) / rest if folder else None

@@ -1,0 +1,158 @@
+"""Which agents there are, whether they can be used, and what starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from sandbox_agent.agents import launch
+from sandbox_agent.agents.catalogue import load
+from sandbox_agent.problems import AgentNotInstalled, SandboxAgentError, UnsupportedAgent
+from sandbox_agent.tasks import spawn_task
+from sandbox_agent.wire.agents import AgentInfo, ServerStatusInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+    from typing import Any, TypeAlias
+
+    from sandbox_agent.agents.catalogue import AgentSpec, Config
+    from sandbox_agent.supervisor import Command
+    from sandbox_agent.wire.base import JsonObject
+
+    Prober: TypeAlias = Callable[[str, Command], Awaitable[tuple[JsonObject, ...]]]
+    """Starts an agent for a moment to ask which options its sessions have. Raises of the problem tree."""
+
+    Options: TypeAlias = tuple[JsonObject, ...] | SandboxAgentError
+
+
+class Agents:
+    """The catalogue, as seen from one environment.
+
+    ``config`` is a file or a mapping (see `catalogue`); ``running`` tells for how many ms a server of an agent has
+    been running, None where none is; ``prober`` asks an agent for its options (without one they stay unknown).
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Config = None,
+        environ: Mapping[str, str] | None = None,
+        install_root: Path | None = None,
+        running: Callable[[str], int | None] | None = None,
+        prober: Prober | None = None,
+    ) -> None:
+        self._environ = os.environ if environ is None else environ
+        self._root = install_root or launch.install_root(self._environ)
+        self._specs, self._providers = load(config)
+        self.running = running
+        self.prober = prober
+        self._asked: dict[tuple[str, ...], asyncio.Task[Options]] = {}
+
+    def spec(self, agent: str) -> AgentSpec:
+        """Raises `UnsupportedAgent`."""
+        if agent not in self._specs:
+            raise UnsupportedAgent(f"unsupported agent: {agent}", agent=agent, hint=f"one of {', '.join(self._specs)}")
+        return self._specs[agent]
+
+    async def command(self, agent: str) -> Command:
+        """What starts an agent. Raises `UnsupportedAgent` or `AgentNotInstalled`."""
+        spec = self.spec(agent)
+        launcher = await self._find(spec)
+        if launcher is None:
+            raise AgentNotInstalled(f"agent {agent} is not installed", agent=agent, hint=self._install_hint(spec))
+        return launch.command(spec, launcher, self._environ)
+
+    async def list(self, *, config: bool = False, no_cache: bool = False) -> list[AgentInfo]:
+        """Every agent, in the catalogue's order, then the custom ones."""
+        return list(
+            await asyncio.gather(*(self.info(agent, config=config, no_cache=no_cache) for agent in self._specs))
+        )
+
+    async def info(self, agent: str, *, config: bool = False, no_cache: bool = False) -> AgentInfo:
+        """One agent; ``config`` adds version, path and options, ``no_cache`` has it asked anew.
+
+        Raises `UnsupportedAgent`.
+        """
+        spec = self.spec(agent)
+        launcher = await self._find(spec)
+        known = await asyncio.to_thread(launch.credentials, spec, self._providers, self._environ)
+        problem, hint = self._problem(spec, launcher, credentials=known)
+        more = await self._config(spec, launcher, no_cache=no_cache) if config else {}
+        return AgentInfo(
+            id=spec.id,
+            name=spec.name,
+            installed=launcher is not None,
+            credentials_available=known,
+            capabilities=spec.able(),
+            server_status=self._status(agent),
+            problem=problem,
+            hint=hint,
+            **more,
+        )
+
+    async def _find(self, spec: AgentSpec) -> launch.Launcher | None:
+        return await asyncio.to_thread(launch.find, spec, self._root, self._environ)
+
+    def _status(self, agent: str) -> ServerStatusInfo | None:
+        uptime = self.running(agent) if self.running is not None else None
+        return None if uptime is None else ServerStatusInfo(status="running", uptime_ms=uptime)
+
+    def _problem(
+        self, spec: AgentSpec, launcher: launch.Launcher | None, *, credentials: bool
+    ) -> tuple[str | None, str | None]:
+        """Why an agent cannot be used, and what would help; the nearest fault first."""
+        if launcher is None:
+            names = " or ".join(program[0] for program in spec.programs)
+            return f"not installed: {names} is not on PATH", self._install_hint(spec)
+        if launcher.needs:
+            names = ", ".join(launcher.needs)
+            return f"{launcher.path} needs {names}, not found on PATH", spec.install or f"install {names}"
+        if not credentials:
+            providers = [self._providers[name] for name in spec.providers]
+            names = " or ".join(provider.name for provider in providers)
+            keys = " or ".join(provider.env[0] for provider in providers)
+            return f"no key or login for {names} found", f"set {keys} in the server's environment"
+        return None, None
+
+    def _install_hint(self, spec: AgentSpec) -> str:
+        place = self._root / "agent_processes" / f"{spec.id}-acp"
+        return spec.install or f"put {spec.programs[0][0]} on PATH, or an executable at {place}"
+
+    async def _config(self, spec: AgentSpec, launcher: launch.Launcher | None, *, no_cache: bool) -> dict[str, Any]:
+        """The members `?config=true` adds."""
+        if launcher is None:
+            return {}
+        version = await asyncio.to_thread(launch.version, launcher)
+        more: dict[str, Any] = {"version": version, "path": launcher.path}
+        if spec.config_options is not None and launcher.builtin:
+            return more | {"config_options": spec.config_options}
+        if self.prober is None:
+            return more
+        options = await self._probe(spec, launcher, no_cache=no_cache)
+        if isinstance(options, SandboxAgentError):
+            return more | {"config_error": str(options)}
+        return more | {"config_options": options}
+
+    async def _probe(self, spec: AgentSpec, launcher: launch.Launcher, *, no_cache: bool) -> Options:
+        """The options of an agent, asked for once; those who come meanwhile wait for the same answer."""
+        key = (spec.id, *launcher.argv)
+        asked = self._asked.get(key)
+        stale = asked is not None and asked.done() and (no_cache or _failed(asked))
+        if asked is None or stale:
+            asked = spawn_task(self._ask(spec, launcher), name=f"options of {spec.id}")
+            self._asked[key] = asked
+        # A caller who gives up must not end it for the others.
+        return await asyncio.shield(asked)
+
+    async def _ask(self, spec: AgentSpec, launcher: launch.Launcher) -> Options:
+        assert self.prober is not None  # noqa: S101 -- for the type checker
+        try:
+            return await self.prober(spec.id, launch.command(spec, launcher, self._environ))
+        except SandboxAgentError as error:
+            return error
+
+
+def _failed(asked: asyncio.Task[Options]) -> bool:
+    return asked.cancelled() or isinstance(asked.result(), SandboxAgentError)
