@@ -76,10 +76,12 @@ def main() -> int:
     bench = Bench(options.core)
     machine: dict[str, Any] = {
         "cores": os.cpu_count(),
+        "server core": bench.core,
+        "client and agent cores": bench.rest,
         "python": platform.python_version(),
         "kernel": platform.release(),
     }
-    print(f"servers on core {bench.core}, clients and agents on {bench.rest}; {machine}")
+    print("; ".join(f"{name}: {value}" for name, value in machine.items()))
     results = measure(bench, hosts, options)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")

@@ -1,0 +1,12 @@
+// An agent that dies in its turn fails the prompt at once, and its last words are among the events.
+import assert from "node:assert/strict";
+import { cwd, record, said, text, withClient } from "./_client.mjs";
+
+await withClient(async (client) => {
+  const session = await client.createSession({ agent: "mock", cwd });
+  const log = record(session);
+  const begun = Date.now();
+  await assert.rejects(session.prompt(text("[[say farewell]] [[crash code=3]]")));
+  assert.ok(Date.now() - begun < 10_000);
+  await log.until(() => said(log.events).includes("farewell"));
+});
