@@ -1,0 +1,90 @@
+"""What a journal is made of: segments (one append batch each), and the marks readers meet on their way."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Sender(enum.IntEnum):
+    """Who wrote an entry; the numbers are stored."""
+
+    AGENT = 0
+    CLIENT = 1
+    SERVER = 2
+
+
+def _event(sequence: int, payload: bytes) -> bytes:
+    # Server-sent events end a line at CR, LF or CRLF (HTML, 9.2.6): a payload that holds one becomes several data
+    # lines, which the client joins by LF; within JSON both are white space.
+    lines = payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return b"id: %d\nevent: message\n%b\n\n" % (sequence, b"\n".join(b"data: " + line for line in lines))
+
+
+class Segment:
+    """One batch of entries, numbered from ``first`` on; never changed once made, shared by all readers."""
+
+    __slots__ = ("_framed", "created_ms", "first", "payloads", "sender", "size")
+
+    def __init__(self, first: int, created_ms: int, sender: Sender, payloads: list[bytes]) -> None:
+        self.first = first
+        self.created_ms = created_ms
+        self.sender = sender
+        self.payloads = payloads
+        self.size = sum(map(len, payloads))
+        self._framed: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Segment {self.first}..{self.last} {self.sender.name} {self.size} bytes>"
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.payloads) - 1
+
+    def after(self, cursor: int) -> Segment:
+        """The part with sequence > ``cursor`` (the segment itself where that is all of it)."""
+        if cursor < self.first:
+            return self
+        return Segment(cursor + 1, self.created_ms, self.sender, self.payloads[cursor + 1 - self.first :])
+
+    def framed(self) -> bytes:
+        """The entries as server-sent events (``id``, ``event: message``, ``data``), made once and kept."""
+        framed = self._framed
+        if framed is None:
+            framed = self._framed = self._frame()
+        return framed
+
+    def _frame(self) -> bytes:
+        numbered = enumerate(self.payloads, self.first)
+        framed = b"".join([b"id: %d\nevent: message\ndata: %b\n\n" % pair for pair in numbered])
+        if b"\r" in framed or framed.count(b"\n") != 4 * len(self.payloads):
+            return b"".join([_event(*pair) for pair in enumerate(self.payloads, self.first)])
+        return framed
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The cursor is older than retention: the entries between ``after`` and ``first`` are gone.
+
+    The reader goes on from ``first - 1``.
+    """
+
+    after: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of a journal is kept; ``None`` keeps all. Whole segments go, oldest first."""
+
+    max_bytes: int | None = None
+    max_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """``persisted`` is false while what is appended stays in memory only; ``problem`` says why, ``hint`` what helps."""
+
+    persisted: bool
+    problem: str | None = None
+    hint: str | None = None

@@ -1,0 +1,340 @@
+"""The default store: one SQLite file in WAL mode.
+
+One connection writes, on the writer's thread, which also checkpoints; readers have a connection a thread. With
+``synchronous=NORMAL`` a commit survives the death of the process (``kill -9``); a power cut may take the last commits,
+never the consistency of the file (https://www.sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sandbox_agent.journal.store import (
+    Create,
+    Drop,
+    Opened,
+    Put,
+    Record,
+    Remove,
+    Store,
+    StoredJournal,
+    StoredRow,
+    StoreFault,
+    Sweep,
+    Trim,
+    Write,
+    pack_lengths,
+    unpack,
+)
+from sandbox_agent.problems import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sandbox_agent.journal.segment import Segment
+    from sandbox_agent.journal.store import (
+        Operation,
+        Page,
+    )
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+#: A segment's row id holds its journal and its first number, so that one B-tree serves both, in order.
+SHIFT = 40
+#: Rows in one INSERT. Up to so many a batch is one statement, its own transaction: one trip out of the interpreter.
+ROWS = 32
+#: Segments that one Trim or Sweep removes, so that writes never wait long for them.
+PORTION = 256
+#: Bytes of write-ahead log after which it is copied into the file, and those an idle moment is enough for.
+CHECKPOINT_BYTES = 16 << 20
+IDLE_CHECKPOINT_BYTES = 64 << 10
+#: Free pages given back to the file system in one idle moment.
+VACUUM_PAGES = 1024
+#: What a transaction adds to the log beside its data: at least a page or two.
+TRANSACTION_BYTES = 8 << 10
+
+SCHEMA = """
+CREATE TABLE journal (id INTEGER PRIMARY KEY, name TEXT UNIQUE, first INTEGER NOT NULL, head INTEGER NOT NULL) STRICT;
+CREATE TABLE segment (id INTEGER PRIMARY KEY, created_ms INTEGER NOT NULL, steady_ms INTEGER NOT NULL,
+  total INTEGER NOT NULL, sender INTEGER NOT NULL, lengths BLOB NOT NULL, data BLOB NOT NULL) STRICT;
+CREATE TABLE record (kind TEXT NOT NULL, key TEXT NOT NULL, scope TEXT NOT NULL, ordinal INTEGER NOT NULL,
+  value BLOB NOT NULL, PRIMARY KEY (kind, key)) STRICT;
+CREATE INDEX record_order ON record (kind, ordinal, key);
+CREATE INDEX record_scope ON record (kind, scope, ordinal, key);
+"""
+
+#: The row that holds number ``after + 1`` may begin before it.
+READ = """SELECT id, created_ms, sender, lengths, data FROM segment
+WHERE id >= coalesce((SELECT max(id) FROM segment WHERE id BETWEEN :low AND :wanted), :low) AND id < :high
+ORDER BY id"""
+FIND = """SELECT journal.id, first, head, oldest.total - length(oldest.data), newest.total, newest.id,
+  length(newest.lengths) / 4
+FROM journal
+LEFT JOIN segment oldest ON oldest.id = (
+  SELECT min(id) FROM segment WHERE id BETWEEN journal.id << 40 AND ((journal.id + 1) << 40) - 1)
+LEFT JOIN segment newest ON newest.id = (
+  SELECT max(id) FROM segment WHERE id BETWEEN journal.id << 40 AND ((journal.id + 1) << 40) - 1)
+WHERE name = ?"""
+OLDEST = """SELECT id, length(lengths) / 4, length(data), steady_ms FROM segment WHERE id BETWEEN ? AND ?
+ORDER BY id LIMIT ?"""
+PUT = """INSERT INTO record (kind, key, scope, ordinal, value) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (kind, key) DO UPDATE SET scope = excluded.scope, ordinal = excluded.ordinal, value = excluded.value"""
+SWEEP = """DELETE FROM segment WHERE id IN (SELECT id FROM segment WHERE id BETWEEN ? AND ? LIMIT ?)"""
+
+
+@cache
+def _insert(rows: int) -> str:
+    # REPLACE makes a batch repeatable after a fault that left its outcome unknown; a number has one content only.
+    return f"INSERT OR REPLACE INTO segment VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * rows)}"  # noqa: S608  no input
+
+
+def _bounds(journal: int) -> tuple[int, int]:
+    return journal << SHIFT, ((journal + 1) << SHIFT) - 1
+
+
+def _values(write: Write) -> tuple[Any, ...]:
+    segment = write.segment
+    payloads = segment.payloads
+    data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
+    key = write.journal << SHIFT | segment.first
+    lengths = pack_lengths(payloads)
+    return key, segment.created_ms, write.steady_ms, write.total, int(segment.sender), lengths, data
+
+
+def _fault(error: sqlite3.Error) -> StoreFault:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_FULL or (code is not None and code & 0xFF == sqlite3.SQLITE_IOERR):
+        return StoreFault(f"events cannot be written to disk: {error}", "free space on the disk of the data directory")
+    return StoreFault(f"events cannot be written to the store: {error}")
+
+
+class SqliteStore(Store):
+    """Journals and records in the file at ``path``; its folder is made with mode 0700, the file with 0600."""
+
+    threaded = True
+    persistent = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer: sqlite3.Connection
+        self._lock: int | None = None
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._log_bytes = 0
+        self._freed = False
+
+    def open(self) -> Opened:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._take_lock()
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the store {self.path} cannot be opened: {error.strerror}",
+                hint="give the user that runs the server the right to write there, or choose another data directory",
+            ) from error
+        try:
+            return self._open()
+        except sqlite3.Error as error:
+            self.close()
+            raise StoreUnavailable(
+                f"the store {self.path} cannot be opened: {error}",
+                hint="free space on its disk; or, if the file is damaged, move it away and start again",
+            ) from error
+
+    def _take_lock(self) -> None:
+        # A file of its own: closing any descriptor of the database would release SQLite's own POSIX locks on it.
+        lock = os.open(f"{self.path}-lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise StoreUnavailable(
+                f"the store {self.path} is in use by another server (process {owner})",
+                hint="stop that server, or give this one a data directory of its own",
+            ) from None
+        self._lock = lock
+        # Of one length always, so that it is written even when the disk is full.
+        os.pwrite(lock, b"%-31d\n" % os.getpid(), 0)
+
+    def _open(self) -> Opened:
+        self._writer = writer = self._connect()
+        version = writer.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            self.close()
+            raise StoreUnavailable(
+                f"the store {self.path} was made by a newer version (its schema is {version}, ours {VERSION})",
+                hint="upgrade sandbox-agent-jupyter, or choose another data directory",
+            )
+        if version == 0:
+            writer.executescript(f"PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; BEGIN; {SCHEMA}")
+            writer.execute(f"PRAGMA user_version={VERSION}")
+            writer.execute("COMMIT")
+        for pragma in ("journal_mode=WAL", "wal_autocheckpoint=0", f"journal_size_limit={CHECKPOINT_BYTES}"):
+            writer.execute(f"PRAGMA {pragma}").fetchall()
+        highest = writer.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0]
+        dropped = [row[0] for row in writer.execute("SELECT id FROM journal WHERE name IS NULL")]
+        return Opened(highest, dropped)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        for pragma in ("synchronous=NORMAL", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def commit(self, batch: Sequence[Operation]) -> None:
+        writes = [operation for operation in batch if isinstance(operation, Write)]
+        try:
+            if len(writes) == len(batch) <= ROWS:
+                self._insert(writes)
+            else:
+                self._transact(batch)
+        except sqlite3.Error as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise _fault(error) from error
+        self._log_bytes += TRANSACTION_BYTES + sum(operation.weight for operation in batch)
+
+    def _transact(self, batch: Sequence[Operation]) -> None:
+        execute = self._writer.execute
+        writes: list[Write] = []
+        execute("BEGIN IMMEDIATE")
+        for operation in batch:
+            if isinstance(operation, Write):
+                writes.append(operation)
+                if len(writes) < ROWS:
+                    continue
+            self._insert(writes)
+            writes.clear()
+            self._apply(operation)
+        self._insert(writes)
+        execute("COMMIT")
+
+    def _insert(self, writes: Sequence[Write]) -> None:
+        if writes:
+            self._writer.execute(_insert(len(writes)), [value for write in writes for value in _values(write)])
+
+    def _apply(self, operation: Operation) -> None:
+        execute = self._writer.execute
+        match operation:
+            case Create(journal=journal, name=name):
+                execute("INSERT OR REPLACE INTO journal VALUES (?, ?, 1, 0)", (journal, name))
+            case Put(record=record):
+                execute(PUT, (record.kind, record.key, record.scope, record.ordinal, record.value))
+            case Remove(kind=kind, key=key):
+                execute("DELETE FROM record WHERE kind = ? AND key = ?", (kind, key))
+            case Drop(journal=journal):
+                execute("UPDATE journal SET name = NULL WHERE id = ?", (journal,))
+            case Trim():
+                self._trim(operation)
+            case Sweep():
+                self._sweep(operation)
+            case _:
+                pass
+
+    def _trim(self, trim: Trim) -> None:
+        low, high = _bounds(trim.journal)
+        found = self._writer.execute(OLDEST, (low, high, PORTION)).fetchall()
+        rows = [StoredRow((key & (1 << SHIFT) - 1) + count - 1, size, steady) for key, count, size, steady in found]
+        if count := trim.takes(rows, PORTION):
+            last = rows[count - 1].last
+            self._writer.execute("DELETE FROM segment WHERE id BETWEEN ? AND ?", (low, low + last))
+            self._writer.execute(
+                "UPDATE journal SET first = ?, head = max(head, ?) WHERE id = ?", (last + 1, last, trim.journal)
+            )
+            self._freed = True
+
+    def _sweep(self, sweep: Sweep) -> None:
+        removed = self._writer.execute(SWEEP, (*_bounds(sweep.journal), PORTION)).rowcount
+        sweep.more = removed == PORTION
+        if not sweep.more:
+            self._writer.execute("DELETE FROM journal WHERE id = ?", (sweep.journal,))
+        self._freed = True
+
+    def tidy(self, *, idle: bool) -> bool:
+        """Copies the log into the file: a full log at once, a small one when idle. Nothing is lost if that fails."""
+        if not idle and self._log_bytes < CHECKPOINT_BYTES:
+            return self._freed or self._log_bytes >= IDLE_CHECKPOINT_BYTES
+        try:
+            if idle and self._freed:
+                self._writer.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+                self._freed = self._writer.execute("PRAGMA freelist_count").fetchone()[0] > 0
+            self._writer.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if idle else 'PASSIVE'})").fetchall()
+        except sqlite3.Error as error:
+            logger.warning("checkpoint failed", extra={"store": str(self.path), "error": str(error)})
+        self._log_bytes = 0
+        return self._freed
+
+    def close(self) -> None:
+        for reader in self._readers:
+            reader.close()
+        self._readers.clear()
+        with contextlib.suppress(AttributeError):
+            self._writer.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _reader(self) -> sqlite3.Connection:
+        reader: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if reader is None:
+            reader = self._local.connection = self._connect()
+            reader.execute("PRAGMA query_only=ON")
+            self._readers.append(reader)
+        return reader
+
+    def find(self, name: str) -> StoredJournal | None:
+        row = self._reader().execute(FIND, (name,)).fetchone()
+        if row is None:
+            return None
+        journal, first, head, start, total, key, count = row
+        if key is None:
+            return StoredJournal(journal, first, head)
+        head = max(head, (key & (1 << SHIFT) - 1) + count - 1)
+        return StoredJournal(journal, first, head, total, total - start)
+
+    def read(self, journal: int, after: int, max_bytes: int) -> list[Segment]:
+        low, high = _bounds(journal)
+        rows = self._reader().execute(READ, {"low": low, "wanted": low + after + 1, "high": high})
+        segments: list[Segment] = []
+        size = 0
+        for key, created_ms, sender, lengths, data in rows:
+            segment = unpack(key & (1 << SHIFT) - 1, created_ms, sender, lengths, data)
+            if segment.last > after:
+                segments.append(segment)
+                size += segment.size
+            if size >= max_bytes:
+                break
+        rows.close()
+        return segments
+
+    def record(self, kind: str, key: str) -> Record | None:
+        sql = "SELECT kind, key, scope, ordinal, value FROM record WHERE kind = ? AND key = ?"
+        row = self._reader().execute(sql, (kind, key)).fetchone()
+        return Record(*row) if row else None
+
+    def records(self, page: Page) -> list[Record]:
+        sql = "SELECT kind, key, scope, ordinal, value FROM record WHERE kind = ?"
+        values: list[Any] = [page.kind]
+        if page.scope is not None:
+            sql += " AND scope = ?"
+            values.append(page.scope)
+        if page.after is not None:
+            sql += f" AND (ordinal, key) {'<' if page.descending else '>'} (?, ?)"
+            values += page.after
+        direction = "DESC" if page.descending else "ASC"
+        sql += f" ORDER BY ordinal {direction}, key {direction}"
+        if page.limit is not None:
+            sql += " LIMIT ?"
+            values.append(page.limit)
+        return [Record(*row) for row in self._reader().execute(sql, values)]
