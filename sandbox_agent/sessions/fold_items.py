@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from sandbox_agent.wire.base import JsonObject
-from sandbox_agent.wire.transcript import MessageItem, ThoughtItem, TranscriptItem, TurnItem
+from sandbox_agent.wire.transcript import MessageItem, ThoughtItem, TranscriptItem, TurnItem, item_order
 
 TEXT_LIMIT = 4 << 20
 """Characters of one message that are kept; the rest is in the events, and the message says so."""
@@ -181,9 +181,7 @@ class Items:
             if item.updated <= sequence:
                 break
             changed.append(item)
-        changed.reverse()
-        changed.sort(key=lambda item: (_is_running(item), item.created))
-        return changed
+        return sorted(changed, key=item_order)
 
     def _settle(self) -> None:
         stream = self.stream

@@ -29,11 +29,16 @@ EMPTY_TURN = "The agent ended the turn without an answer. It gave no reason; its
 
 
 class Turn(msgspec.Struct):
-    """A turn that runs. ``echo`` is what of the prompt the agent has not repeated yet."""
+    """A turn that runs.
+
+    ``echo`` is what of the prompt the agent has not repeated yet. ``alone`` is false once another turn ran beside it
+    (a raw connection with two sessions): then nothing is inferred from what it has brought.
+    """
 
     id: str
     echo: list[JsonObject] = []
     prompted: bool = False
+    alone: bool = True
     command: bool = False
     answered: bool = False
     acted: bool = False
@@ -71,7 +76,7 @@ def inferred_error(
 
     ``last_piece`` is the text of its last message, when that came in one piece.
     """
-    if stop_reason != "end_turn" or turn.command or not turn.prompted or turn.acted:
+    if stop_reason != "end_turn" or turn.command or turn.acted or not (turn.prompted and turn.alone):
         return None
     if not turn.answered:
         inferred = "notice" if turn.fault else "empty"

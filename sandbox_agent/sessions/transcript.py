@@ -424,7 +424,9 @@ class Fold:
             return self._turns[prompt_id]
         if self.turn(prompt_id) is not None:
             return None
-        turn = self._turns[prompt_id] = Turn(id=prompt_id)
+        for other in self._turns.values():
+            other.alone = False
+        turn = self._turns[prompt_id] = Turn(id=prompt_id, alone=not self._turns)
         self._current = prompt_id
         common = _common(at._replace(turn=prompt_id))
         self._items.put(TurnItem(id=f"turn:{prompt_id}", state="running", started_at_ms=at.created_ms, **common))

@@ -85,8 +85,8 @@ class NoticeItem(_Item, tag="notice", frozen=True, kw_only=True):
 class TurnItem(_Item, tag="turn", frozen=True, kw_only=True):
     """How a turn stands.
 
-    While ``running`` it is the last item; when the turn ends, ``created`` becomes the sequence of its end. So items
-    are in order when sorted by (running or not, ``created``), stably.
+    While ``running`` it is the last item; when the turn ends, ``created`` becomes the sequence of its end (see
+    ``item_order``).
 
     ``error`` is the agent's JSON-RPC error, a problem document, or ``{"message", "inferred"}`` where the agent failed
     without saying so; the state is ``failed`` for each.
@@ -109,6 +109,17 @@ class UnknownItem(_Item, tag="unknown", frozen=True, kw_only=True):
 TranscriptItem: TypeAlias = (
     MessageItem | ThoughtItem | ToolCallItem | PlanItem | PermissionItem | NoticeItem | TurnItem | UnknownItem
 )
+
+
+_RANKS = {PermissionItem: 1, NoticeItem: 2, TurnItem: 3}
+
+
+def item_order(item: TranscriptItem) -> tuple[bool, int, int, str]:
+    """The key that puts items in their order, for those who join upserts to what they have.
+
+    By ``created``, a running turn last; of one event a permission comes after its call, a turn after its notices.
+    """
+    return (isinstance(item, TurnItem) and item.state == "running", item.created, _RANKS.get(type(item), 0), item.id)
 
 
 class Transcript(Wire, frozen=True, kw_only=True):
