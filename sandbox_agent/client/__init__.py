@@ -1,0 +1,1 @@
+"""The Python SDK: :class:`SandboxAgent` and :class:`AsyncSandboxAgent` over one core."""

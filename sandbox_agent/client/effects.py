@@ -1,0 +1,135 @@
+"""What the client's programs ask of the world.
+
+A *program* is a generator: it yields effects and is sent their outcomes, so everything the client decides (retry,
+reconnect, wait, cancel) is written once, without a socket, a clock or a loop, and is tested so. The two drivers
+(:mod:`.sync_driver`, :mod:`.async_driver`) carry effects out with blocking or awaited calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, relative to the server's base URL. ``read_timeout`` bounds each wait for bytes, in seconds."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    read_timeout: float | None = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """``headers`` have lower-case names. ``body`` is empty for a stream that was opened."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def ok(self) -> bool:
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def redirects(self) -> bool:
+        return HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.BAD_REQUEST
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class TransportFault(Exception):
+    """No reply, or the stream was cut. ``unsent``: the request surely never reached a server."""
+
+    def __init__(self, url: str, reason: str, *, unsent: bool = False) -> None:
+        super().__init__(reason)
+        self.url = url
+        self.reason = reason
+        self.unsent = unsent
+
+
+class Interrupted(BaseException):
+    """Thrown into a program when the user interrupts it, so that it may clean up; the driver re-raises the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Answers a :class:`Reply`, or throws :class:`TransportFault`."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Opens a stream, closing the one before. Answers a :class:`Reply`, with its body when the status is not 200."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Answers the open stream's next bytes, ``None`` at its end, or throws :class:`TransportFault`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """Closes the open stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Answers the monotonic time in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Hands values to whoever iterates the program, in order."""
+
+    values: tuple[Any, ...]
+
+
+Effect: TypeAlias = Send | Open | Read | Shut | Sleep | Clock | Emit
+
+Program: TypeAlias = Generator[Effect, Any, T]
+"""Ends with a ``T``."""
+
+Source: TypeAlias = Generator[Effect, Any, None]
+"""Emits values and ends with nothing."""
+
+
+def send(request: Request) -> Program[Reply]:
+    reply: Reply = yield Send(request)
+    return reply
+
+
+def open_stream(request: Request) -> Program[Reply]:
+    reply: Reply = yield Open(request)
+    return reply
+
+
+def read() -> Program[bytes | None]:
+    chunk: bytes | None = yield Read()
+    return chunk
+
+
+def now() -> Program[float]:
+    seconds: float = yield Clock()
+    return seconds

@@ -1,0 +1,89 @@
+"""What can go wrong between a client and its server, beside the problems the server itself answers.
+
+Everything here descends from :class:`~sandbox_agent.problems.SandboxAgentError`; what the server answered arrives as
+the classes of :mod:`sandbox_agent.problems`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox_agent.problems import SandboxAgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox_agent.wire.sessions import PromptInfo
+
+START_HINT = "start one with `sandbox-agent server --no-token`, or use `SandboxAgent.start()`"
+
+
+class ClientError(SandboxAgentError):
+    """An error found on the client's side; ``hint`` is the command or change that would fix it."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} (hint: {self.hint})" if self.hint else self.message
+
+
+class ServerUnreachable(ClientError, ConnectionError):
+    """No answer from the server: refused, cut, or silent for too long. ``url`` is where it should be."""
+
+    def __init__(self, url: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"no answer from {url}: {reason}", hint=hint)
+        self.url = url
+        self.reason = reason
+
+
+class NoServerFound(ClientError, ConnectionError):
+    """``connect()`` was not told where the server is and found none; ``tried`` says where it looked, and why not."""
+
+    def __init__(self, tried: Sequence[str], *, hint: str = START_HINT) -> None:
+        looked = "".join(f"\n  - {line}" for line in tried)
+        super().__init__(f"no Sandbox Agent server found{':' + looked if looked else ''}", hint=hint)
+        self.tried = tuple(tried)
+
+
+class ServerStartFailed(ClientError):
+    """``start()`` could not bring a local server up; ``logs`` are the last lines it wrote."""
+
+    def __init__(self, message: str, *, logs: str = "", hint: str | None = None) -> None:
+        super().__init__(f"{message}\n{logs.rstrip()}" if logs.strip() else message, hint=hint)
+        self.logs = logs
+
+
+class ServerExited(ServerUnreachable):
+    """The local server of ``start()`` has ended; ``code`` is its exit code (negative: a signal), ``logs`` its last."""
+
+    def __init__(self, url: str, code: int, *, logs: str = "") -> None:
+        reason = f"the local server ended with code {code}"
+        super().__init__(url, f"{reason}\n{logs.rstrip()}" if logs.strip() else reason)
+        self.code = code
+        self.logs = logs
+
+
+class ClientClosed(ClientError):
+    """The client was closed before the call was made or while it ran."""
+
+
+class PromptTimeout(ClientError, TimeoutError):
+    """The wait for a prompt ran out. The turn goes on: wait again on a handle, or cancel it. ``info`` is its state."""
+
+    def __init__(self, info: PromptInfo, seconds: float) -> None:
+        super().__init__(
+            f"prompt {info.id} is still {info.state} after {seconds:g} s",
+            hint="it goes on: wait with `session.get_prompt(id).wait()`, or end it with `session.cancel()`",
+        )
+        self.info = info
+
+
+class ContentNotSupported(ClientError, ValueError):
+    """The agent said it does not take this kind of content block."""
+
+
+class ProtocolMismatch(ClientError):
+    """The server answered something that is not of this API."""
