@@ -1,0 +1,93 @@
+"""The one place that builds all services, and starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sandbox_agent.acp import AcpServers
+from sandbox_agent.agents import Agents
+from sandbox_agent.journal import Retention, open_journals
+from sandbox_agent.sessions import SessionOptions, Sessions
+from sandbox_agent.supervisor import Supervisor
+from sandbox_agent.wire.health import HealthResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from sandbox_agent.journal import Journals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxConfig:
+    """How a sandbox is built.
+
+    ``store`` is a path or a URL (`memory:`, `sqlite:///...`, `postgresql://...`); ``agents`` a configuration file or
+    mapping of custom agents. ``adopt_orphans`` is for a process of our own: daemons that children leave behind are
+    reaped by us then, which a host such as Jupyter must not have done to it.
+    """
+
+    store: Path | str = "memory:"
+    agents: Path | Mapping[str, Any] | None = None
+    retention: Retention = field(default_factory=Retention)
+    sessions: SessionOptions = field(default_factory=SessionOptions)
+    adopt_orphans: bool = False
+
+
+class Sandbox:
+    """All services over one store. Build it, ``start`` it on the loop that serves, ``stop`` it there."""
+
+    supervisor: Supervisor
+    journals: Journals
+    agents: Agents
+    servers: AcpServers
+    sessions: Sessions
+
+    def __init__(self, config: SandboxConfig, *, emit: Callable[[str, dict[str, Any]], None] | None = None) -> None:
+        self.config = config
+        self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
+        self.journals = open_journals(config.store)
+        self.agents = Agents(config=config.agents)
+        self.servers = AcpServers(self.journals, self.supervisor, self.agents.command)
+        self.sessions = Sessions(
+            journals=self.journals, servers=self.servers, agents=self.agents, options=config.sessions, emit=emit
+        )
+        self._started: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Start everything, once; whoever calls meanwhile waits for it. Raises ``StoreUnavailable``."""
+        if self._started is None:
+            self._started = asyncio.get_running_loop().create_future()
+            try:
+                await self._start()
+            except BaseException:
+                self._started.cancel()
+                self._started = None
+                raise
+            self._started.set_result(None)
+        await self._started
+
+    async def _start(self) -> None:
+        await self.supervisor.start()
+        await self.journals.start()
+        await self.sessions.start()
+
+    @property
+    def running(self) -> bool:
+        return self._started is not None and self._started.done()
+
+    async def stop(self) -> None:
+        """End all agents with what they started, then close the store: what they said last is in it."""
+        if self._started is None:
+            return
+        await self.sessions.stop()
+        await self.servers.stop()
+        await self.supervisor.stop()
+        await self.journals.stop()
+        self._started = None
+
+    def health(self) -> HealthResponse:
+        store = self.journals.health
+        return HealthResponse(status="ok", persisted=store.persisted, problem=store.problem, hint=store.hint)

@@ -1,0 +1,135 @@
+"""What an endpoint gets and gives: plain values, so that endpoints know no web framework."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from sandbox_agent.problems import InvalidRequest
+from sandbox_agent.server import negotiate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from sandbox_agent.problems import Problem
+    from sandbox_agent.sandbox import Sandbox
+
+MIB = 1 << 20
+DEFAULT_BODY_LIMIT = 16 * MIB
+
+
+class NoQuery(msgspec.Struct):
+    """A route without query parameters; unknown ones are ignored, as clients and hosts add their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, decoded. ``by`` is the caller's name where the host knows identities."""
+
+    sandbox: Sandbox
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    query: Any = None
+    body: Any = None
+    by: str | None = None
+
+    def accepts(self, media: str) -> bool:
+        return negotiate.accepts(self.headers.get("Accept"), media)
+
+    def wants(self, media: str) -> bool:
+        """Whether ``media`` is asked for by name."""
+        return negotiate.names(self.headers.get("Accept"), media)
+
+    def hold(self, default: float) -> float:
+        """Seconds the answer may be waited for."""
+        return negotiate.preferred_wait(self.headers.get("Prefer"), default)
+
+    def last_event_id(self) -> int | None:
+        return negotiate.cursor(self.headers.get("Last-Event-ID"))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response. ``body`` is a wire struct or bytes of ``media``."""
+
+    status: int = 200
+    body: msgspec.Struct | bytes | None = None
+    media: str = negotiate.JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def encode(self) -> bytes:
+        if self.body is None:
+            return b""
+        return self.body if isinstance(self.body, bytes) else msgspec.json.encode(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """A response of server-sent events: each item of ``batches`` is one or more whole events."""
+
+    batches: AsyncIterator[bytes]
+
+
+Outcome: TypeAlias = "Answer | EventStream"
+Endpoint: TypeAlias = "Callable[[Call], Awaitable[Outcome]]"
+
+
+@dataclass(frozen=True, slots=True)
+class RawJson:
+    """A body that must be JSON but is handed on as the bytes that came."""
+
+    schema: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method of one path: what dispatch, the tests and OpenAPI are made from.
+
+    ``answers`` maps each success status to its struct, to media types, or to ``None`` for no body. ``problems`` are
+    the errors beyond those every route can answer. ``action`` is what an authorizer is asked about.
+    """
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    summary: str
+    answers: Mapping[int, Any]
+    query: type[msgspec.Struct] = NoQuery
+    body: type[msgspec.Struct] | RawJson | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[type[Problem], ...] = ()
+    action: str = ""
+    public: bool = False
+    body_limit: int = DEFAULT_BODY_LIMIT
+
+    def authorizer_action(self) -> str:
+        """``read`` for safe methods, ``write`` for others, unless the route says it makes an agent act."""
+        return self.action or ("read" if self.method == "GET" else "write")
+
+    def decode_query(self, given: Mapping[str, str]) -> Any:
+        """The query struct. Raises ``InvalidRequest`` with the field's path."""
+        fields = {f.encode_name for f in msgspec.structs.fields(self.query)}
+        try:
+            return msgspec.convert({k: v for k, v in given.items() if k in fields}, self.query, strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"invalid query: {error}") from error
+
+    def decode_body(self, raw: bytes) -> Any:
+        """The body struct, or the bytes as they came. Raises ``InvalidRequest`` with the field's path."""
+        if self.body is None:
+            return None
+        if not raw.strip():
+            raise InvalidRequest("the request body is empty, JSON is expected")
+        if isinstance(self.body, RawJson):
+            return raw
+        try:
+            return msgspec.json.decode(raw, type=self.body)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"invalid request body: {error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidRequest(f"the request body is not JSON: {error}") from error
+        except RecursionError as error:
+            raise InvalidRequest("the request body is nested too deeply") from error

@@ -1,0 +1,49 @@
+"""Settings that the standalone server and the Jupyter extension share, as traits."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import platformdirs
+from traitlets import Float, HasTraits, Int, TraitError, Unicode, validate
+
+APP_NAME = "sandbox-agent"
+DATABASE = "sandbox-agent.db"
+PRIVATE = 0o700
+
+
+class ServiceSettings(HasTraits):
+    """Where things are kept and how long is waited."""
+
+    data_dir = Unicode(
+        help="Folder that sessions and events are kept in, made for this user only. Empty: the user's data directory."
+    ).tag(config=True)
+    store = Unicode(
+        help="URL of the store in place of a file in the data directory: sqlite:///PATH, postgresql://..., or memory:"
+    ).tag(config=True)
+    agents_config = Unicode(help="JSON or TOML file with custom agents.").tag(config=True)
+    max_body_bytes = Int(
+        0, help="Largest request body accepted, in bytes. 0: each route's own limit (256 MiB for ACP envelopes)."
+    ).tag(config=True)
+    heartbeat_seconds = Float(15.0, help="An idle event stream sends a heartbeat event this often.").tag(config=True)
+
+    @validate("max_body_bytes", "heartbeat_seconds")
+    def _not_negative(self, proposal: dict[str, float]) -> float:
+        if proposal["value"] < 0:
+            raise TraitError("must not be negative")
+        return proposal["value"]
+
+
+def user_data_dir() -> Path:
+    """The data directory of this user, honouring ``XDG_DATA_HOME``."""
+    return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False))
+
+
+def private_dir(path: Path) -> Path:
+    """The folder, made if need be, open to this user only. Raises ``OSError``."""
+    path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077 and path.stat().st_uid == os.getuid():
+        path.chmod(PRIVATE)
+    return path
