@@ -8,11 +8,11 @@ export function connect(options = {}) {
 }
 
 export function sharedHistory() {
-  return new InMemorySessionPersistDriver();
+  return new InMemorySessionPersistDriver({ maxEventsPerSession: 10_000 });
 }
 
 export async function withClient(run) {
-  const client = await connect();
+  const client = await connect({ persist: sharedHistory() });
   try {
     await run(client);
   } finally {
@@ -31,15 +31,13 @@ export function record(session) {
       waiter.resolve(event);
     }
   });
-  return {
-    events,
-    until(accepts) {
-      const old = events.find(accepts);
-      return old ? Promise.resolve(old) : new Promise((resolve) => waiting.push({ accepts, resolve }));
-    },
+  const until = (accepts) => {
+    const old = events.find(accepts);
+    return old ? Promise.resolve(old) : new Promise((resolve) => waiting.push({ accepts, resolve }));
   };
+  // The answer to a prompt and its events come over two connections, so either may be first.
+  return { events, until, hears: (pattern) => until(() => pattern.test(said(events))) };
 }
-
 export const text = (value) => [{ type: "text", text: value }];
 
 export const update = (event) =>
@@ -53,6 +51,3 @@ export const said = (events) =>
   updates(events, "agent_message_chunk")
     .map((u) => u.content.text ?? "")
     .join("");
-
-/** Whether the event is the answer to a prompt. */
-export const ended = (event) => event.sender === "agent" && event.payload.result?.stopReason !== undefined;

@@ -1,6 +1,6 @@
 // An agent that dies in its turn fails the prompt at once, and its last words are among the events.
 import assert from "node:assert/strict";
-import { cwd, record, said, text, withClient } from "./_client.mjs";
+import { cwd, record, text, withClient } from "./_client.mjs";
 
 await withClient(async (client) => {
   const session = await client.createSession({ agent: "mock", cwd });
@@ -8,5 +8,5 @@ await withClient(async (client) => {
   const begun = Date.now();
   await assert.rejects(session.prompt(text("[[say farewell]] [[crash code=3]]")));
   assert.ok(Date.now() - begun < 10_000);
-  await log.until(() => said(log.events).includes("farewell"));
+  await log.hears(/farewell/);
 });

@@ -1,12 +1,12 @@
 // A thousand events are read page by page: each once, in order, the last page without a cursor.
 import assert from "node:assert/strict";
-import { cwd, ended, record, text, updates, withClient } from "./_client.mjs";
+import { cwd, record, text, updates, withClient } from "./_client.mjs";
 
 await withClient(async (client) => {
   const session = await client.createSession({ agent: "mock", cwd });
   const log = record(session);
   await session.prompt(text("[[burst count=1000 size=300]]"));
-  await log.until(ended);
+  await log.until(() => updates(log.events, "agent_message_chunk").length === 1000);
   const all = [];
   let cursor;
   do {

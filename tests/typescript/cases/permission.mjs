@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { cwd, ended, record, text, updates, withClient } from "./_client.mjs";
+import { cwd, record, text, update, withClient } from "./_client.mjs";
 
 const path = join(cwd, "notes.txt");
 
@@ -22,11 +22,9 @@ for (const [reply, expected, status] of [
       await session.respondPermission(request.id, reply);
     });
     const answer = await session.prompt(text(`[[edit path=${path} old=old new=new]]`));
-    await log.until(ended);
     assert.equal(answer.stopReason, "end_turn");
     assert.equal(asked.length, 1);
     assert.equal(await readFile(path, "utf8"), expected);
-    const calls = updates(log.events, "tool_call_update").filter((u) => u.status);
-    assert.equal(calls.at(-1).status, status);
+    await log.until((event) => update(event)?.sessionUpdate === "tool_call_update" && update(event).status === status);
   });
 }
