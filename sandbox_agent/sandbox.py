@@ -11,6 +11,7 @@ from sandbox_agent.agents import Agents
 from sandbox_agent.journal import Retention, open_journals
 from sandbox_agent.sessions import SessionOptions, Sessions
 from sandbox_agent.supervisor import Supervisor
+from sandbox_agent.tasks import spawn_task
 from sandbox_agent.wire.health import HealthResponse
 
 if TYPE_CHECKING:
@@ -54,39 +55,34 @@ class Sandbox:
         self.sessions = Sessions(
             journals=self.journals, servers=self.servers, agents=self.agents, options=config.sessions, emit=emit
         )
-        self._started: asyncio.Future[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._running = False
 
     async def start(self) -> None:
-        """Start everything, once; whoever calls meanwhile waits for it. Raises ``StoreUnavailable``."""
-        if self._started is None:
-            self._started = asyncio.get_running_loop().create_future()
-            try:
-                await self._start()
-            except BaseException:
-                self._started.cancel()
-                self._started = None
-                raise
-            self._started.set_result(None)
-        await self._started
+        """Start everything, once; whoever calls later gets the same outcome. Raises ``StoreUnavailable``."""
+        if self._starting is None:
+            self._starting = spawn_task(self._start(), name="start services")
+        await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
         await self.supervisor.start()
         await self.journals.start()
         await self.sessions.start()
+        self._running = True
 
     @property
     def running(self) -> bool:
-        return self._started is not None and self._started.done()
+        return self._running
 
     async def stop(self) -> None:
         """End all agents with what they started, then close the store: what they said last is in it."""
-        if self._started is None:
+        if not self._running:
             return
+        self._running = False
         await self.sessions.stop()
         await self.servers.stop()
         await self.supervisor.stop()
         await self.journals.stop()
-        self._started = None
 
     def health(self) -> HealthResponse:
         store = self.journals.health

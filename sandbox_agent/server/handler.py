@@ -204,6 +204,8 @@ class ApiHandler(web.RequestHandler):
             by=self.caller(),
         )
         self._body = bytearray()
+        if not self.api.sandbox.running:
+            await self.api.sandbox.start()
         outcome = await route.endpoint(call)
         await self._send(outcome)
 

@@ -1,0 +1,28 @@
+"""Fixtures for all tests: the real server, running."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .support.server import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .support.server import Server
+
+
+@pytest.fixture
+def running_server(tmp_path) -> Iterator[Server]:
+    """A server without a token, its data and home below ``tmp_path``."""
+    with serve(tmp_path / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory) -> Iterator[Server]:
+    """One server for the tests of a module that leave nothing behind which others could trip over."""
+    with serve(tmp_path_factory.mktemp("server")) as server:
+        yield server
