@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import math
 import re
 from typing import Any
@@ -160,6 +161,15 @@ def with_id(raw: bytes, new_id: bytes) -> bytes:
 def one_line(raw: bytes) -> bytes:
     """The message on one line; line ends occur in JSON between tokens only, where any white space means the same."""
     return raw.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in raw or b"\r" in raw else raw
+
+
+def decode(raw: bytes) -> Any:
+    """The message as Python values; lone surrogates, which have no UTF-8 form, become ``?``."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        text = json.dumps(json.loads(raw), ensure_ascii=False)
+        return msgspec.json.decode(text.encode(errors="replace"))
 
 
 def request(request_id: bytes, method: str, params: Any) -> bytes:

@@ -76,11 +76,13 @@ class PipeWriter:
     """Writes messages to a non-blocking pipe: each is queued whole at once, so no caller can leave half of one.
 
     `has_room` clears while more than ``limit`` bytes wait; who may wait should, before the next `write`.
+    ``on_broken`` is called when the child has closed its side.
     """
 
-    def __init__(self, fd: int, *, limit: int = 1 << 20) -> None:
+    def __init__(self, fd: int, *, limit: int = 1 << 20, on_broken: Callable[[], None] | None = None) -> None:
         self._fd = fd
         self._limit = limit
+        self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._queue: deque[bytes | memoryview] = deque()
         self._writing = False
@@ -117,6 +119,8 @@ class PipeWriter:
                 break
             except BrokenPipeError:
                 self.close()
+                if self._on_broken is not None:
+                    self._on_broken()
                 return
             self._advance(written)
         self._watch(wanted=bool(self._queue))
