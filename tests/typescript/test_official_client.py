@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .server import Server, serve
+from ..support.server import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..support.server import Server
 
 HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in (HERE / "cases").glob("[!_]*.mjs"))
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server with a token, for all cases of this worker."""
-    with serve(tmp_path_factory.mktemp("server")) as running:
+    with serve(tmp_path_factory.mktemp("server"), token=secrets.token_hex(16)) as running:
         yield running
 
 
 def test_the_client_is_installed() -> None:
     """`scripts/test` installs the client; without it none of these cases would show anything."""
     assert shutil.which("node"), "node is missing: run scripts/test, which brings it"
-    assert (HERE / "node_modules" / "sandbox-agent").is_dir(), "the client is missing: run scripts/test, which brings it"
+    assert (HERE / "node_modules" / "sandbox-agent").is_dir(), (
+        "the client is missing: run scripts/test, which brings it"
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -36,7 +45,7 @@ def test_the_official_client(case: str, server: Server, tmp_path: Path) -> None:
     environ = {
         **os.environ,
         "CASE_URL": server.url,
-        "CASE_TOKEN": server.token,
+        "CASE_TOKEN": server.token or "",
         "CASE_CWD": str(tmp_path),
         "SANDBOX_AGENT_BIN": str(Path(sys.executable).with_name("sandbox-agent")),
         "XDG_DATA_HOME": str(tmp_path / "data"),
