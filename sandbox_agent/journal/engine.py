@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sandbox_agent.journal.clock import Clock
 from sandbox_agent.journal.segment import StoreHealth
-from sandbox_agent.journal.store import Operation, StoreFault
+from sandbox_agent.journal.store import Operation, Settled, StoreFault
 from sandbox_agent.problems import SandboxAgentError
 
 if TYPE_CHECKING:
@@ -86,6 +86,19 @@ class _Stop(Operation):
     stored = False
 
 
+class _Settled(Settled):
+    """Once it is committed, all that was shown while the store failed is stored."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def committed(self) -> None:
+        self._engine.settled()
+
+
 class StoreStopped(SandboxAgentError):
     """The store was stopped; nothing can be read from it or written to it."""
 
@@ -123,7 +136,7 @@ class Engine:
         except BaseException:
             self._readers.shutdown()
             raise
-        self._thread = threading.Thread(target=self._write, name="journal-writer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
         return opened
 
@@ -214,11 +227,26 @@ class Engine:
                 future.set_result(False)
 
     def _recovered(self) -> None:
-        logger.info("the store writes again, everything is on disk")
         self.degraded = False
-        self.health = StoreHealth(persisted=True)
+        if not self.stopped:
+            self.submit(_Settled(self))
+
+    def settled(self) -> None:
+        """Nothing that readers have seen is in memory only."""
+        if not self.degraded:
+            logger.info("the store writes again, everything is on disk")
+            self.health = StoreHealth(persisted=True)
 
     # On the writer's thread
+
+    def _run(self) -> None:
+        try:
+            self._write()
+        finally:
+            if not self._stopping.is_set():
+                self._tell(
+                    self._failed, StoreFault("the store's writer ended by a fault of ours", "restart the server")
+                )
 
     def _write(self) -> None:
         pending: list[Operation] = []

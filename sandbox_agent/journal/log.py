@@ -124,6 +124,7 @@ class Journal:
     @retain_after.setter
     def retain_after(self, sequence: int | None) -> None:
         self._retain_after = sequence
+        self._trim_at = self._room()
         self._check()
 
     # Writing
@@ -246,6 +247,7 @@ class Journal:
                     await self._news()
         finally:
             self._followers -= 1
+            self._settle()
 
     async def _news(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -289,6 +291,11 @@ class Journal:
             self._wake()
 
     @property
+    def followed(self) -> bool:
+        """Whether somebody is reading on."""
+        return self._followers > 0
+
+    @property
     def cached_bytes(self) -> int:
         return self._cached_bytes
 
@@ -316,9 +323,14 @@ class Journal:
     @retention.setter
     def retention(self, retention: Retention) -> None:
         self._retention = retention
-        self._trim_at = retention.max_bytes
+        self._trim_at = self._room()
         self._check()
         self.age()
+
+    def _room(self) -> int | None:
+        # Some room above the limit, so that a full journal is not trimmed at every append.
+        limit = self._retention.max_bytes
+        return None if limit is None else limit + limit // 8
 
     def _check(self) -> None:
         if self._trim_at is not None and self._stored_bytes > self._trim_at:
@@ -348,12 +360,12 @@ class Journal:
             return
         self._stored_bytes -= trim.removed
         self.evict_below(self.first)
-        limit = self._retention.max_bytes
-        if limit is not None:
-            # Some room before the next time, so that a full journal is not trimmed at every append.
-            self._trim_at = max(limit, self._stored_bytes) + limit // 8
+        self._trim_at = room = self._room()
+        if room is not None and trim.removed < trim.excess and not trim.more:
+            self._trim_at = room + self._stored_bytes  # what is left may not go: wait for more
         if trim.more:
             self._trim(before_ms=trim.before_ms)
+        self._check()
         self._engine.cached(self)
 
     def evict_below(self, first: int) -> None:

@@ -13,7 +13,7 @@ from sandbox_agent.journal.memory import MemoryStore
 from sandbox_agent.journal.records import Records
 from sandbox_agent.journal.sqlite import SqliteStore
 from sandbox_agent.journal.store import Create, Drop, StoredJournal, Sweep
-from sandbox_agent.problems import InvalidRequest
+from sandbox_agent.problems import InvalidRequest, StoreUnavailable
 
 if TYPE_CHECKING:
     from sandbox_agent.journal.clock import Clock
@@ -162,6 +162,7 @@ class Journals:
         if self._journals.get(journal.name) is journal:
             self._changes += 1
             del self._journals[journal.name]
+        if not journal.followed:
             journal.evict(0)
             self._engine.cached(journal)
 
@@ -196,11 +197,19 @@ def _store(where: str | Path) -> Store:
     if url.scheme == "sqlite" and not url.netloc:
         return SqliteStore(Path(unquote(url.path)))
     if url.scheme in {"postgres", "postgresql"}:
-        from sandbox_agent.journal.postgres import PostgresStore  # noqa: PLC0415  an optional extra
-
-        return PostgresStore(where)
+        return _postgres(where)
     if not url.scheme:
         return SqliteStore(Path(where))
     raise InvalidRequest(
         f"no store is known for {url.scheme}:", hint="use memory:, sqlite:///path/to/file or postgresql://..."
     )
+
+
+def _postgres(url: str) -> Store:
+    try:
+        from sandbox_agent.journal.postgres import PostgresStore  # noqa: PLC0415  an optional extra
+    except ImportError as error:
+        raise StoreUnavailable(
+            f"PostgreSQL cannot be used: {error}", hint='pip install "sandbox-agent-jupyter[postgres]"'
+        ) from error
+    return PostgresStore(url)

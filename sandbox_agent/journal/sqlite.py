@@ -23,6 +23,7 @@ from sandbox_agent.journal.store import (
     Put,
     Record,
     Remove,
+    Settled,
     Store,
     StoredJournal,
     StoredRow,
@@ -86,6 +87,10 @@ LEFT JOIN segment newest ON newest.id = (
 WHERE name = ?"""
 OLDEST = """SELECT id, length(lengths) / 4, length(data), steady_ms FROM segment WHERE id BETWEEN ? AND ?
 ORDER BY id LIMIT ?"""
+#: After a server that could not write was killed, numbers go on far beyond any that it may have shown.
+SKIP = """UPDATE journal SET head = (1 << 20) + max(head, coalesce((
+  SELECT (id & (1 << 40) - 1) + length(lengths) / 4 - 1 FROM segment
+  WHERE segment.id BETWEEN journal.id << 40 AND ((journal.id + 1) << 40) - 1 ORDER BY id DESC LIMIT 1), 0))"""
 PUT = """INSERT INTO record (kind, key, scope, ordinal, value) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (kind, key) DO UPDATE SET scope = excluded.scope, ordinal = excluded.ordinal, value = excluded.value"""
 SWEEP = """DELETE FROM segment WHERE id IN (SELECT id FROM segment WHERE id BETWEEN ? AND ? LIMIT ?)"""
@@ -127,6 +132,7 @@ class SqliteStore(Store):
         self.path = path
         self._writer: sqlite3.Connection
         self._lock: int | None = None
+        self._doubtful = False
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._log_bytes = 0
@@ -164,8 +170,15 @@ class SqliteStore(Store):
                 hint="stop that server, or give this one a data directory of its own",
             ) from None
         self._lock = lock
-        # Of one length always, so that it is written even when the disk is full.
-        os.pwrite(lock, b"%-31d\n" % os.getpid(), 0)
+        # Two lines, each of one length always, so that they can be written even when the disk is full.
+        self._doubtful = os.pread(lock, 32, 32).strip() == b"1"
+        os.pwrite(lock, b"%-31d\n%-31d\n" % (os.getpid(), self._doubtful), 0)
+
+    def _doubt(self, doubtful: bool) -> None:
+        """Notes beside the store whether readers may have seen numbers that it does not hold."""
+        if self._lock is not None and doubtful != self._doubtful:
+            self._doubtful = doubtful
+            os.pwrite(self._lock, b"%-31d\n" % doubtful, 32)
 
     def _open(self) -> Opened:
         self._writer = writer = self._connect()
@@ -182,6 +195,9 @@ class SqliteStore(Store):
             writer.execute("COMMIT")
         for pragma in ("journal_mode=WAL", "wal_autocheckpoint=0", f"journal_size_limit={CHECKPOINT_BYTES}"):
             writer.execute(f"PRAGMA {pragma}").fetchall()
+        if self._doubtful:
+            writer.execute(SKIP)
+            self._doubt(False)
         highest = writer.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0]
         dropped = [row[0] for row in writer.execute("SELECT id FROM journal WHERE name IS NULL")]
         return Opened(highest, dropped)
@@ -200,9 +216,13 @@ class SqliteStore(Store):
             else:
                 self._transact(batch)
         except sqlite3.Error as error:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+            self._doubt(True)
+            with contextlib.suppress(sqlite3.Error):
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
             raise _fault(error) from error
+        if self._doubtful and any(isinstance(operation, Settled) for operation in batch):
+            self._doubt(False)
         self._log_bytes += TRANSACTION_BYTES + sum(operation.weight for operation in batch)
 
     def _transact(self, batch: Sequence[Operation]) -> None:

@@ -149,6 +149,12 @@ class Remove(Operation):
         self.key = key
 
 
+class Settled(Operation):
+    """What readers were shown while the store failed is stored, once this is."""
+
+    __slots__ = ()
+
+
 class StoredRow(NamedTuple):
     """What retention must know of a segment."""
 
