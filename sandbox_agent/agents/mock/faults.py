@@ -121,7 +121,7 @@ def spawn(turn: Turn, step: Step) -> None:
     pids = []
     for _ in range(count):
         if daemon:
-            shell = f"setsid {SLEEPER} >&2 & echo $!"
+            shell = f"setsid sh -c 'echo $$; exec {SLEEPER} >&2' &"
             done = subprocess.run(  # noqa: S603 -- a constant
                 ["/bin/sh", "-c", shell], stdin=pipes, stdout=subprocess.PIPE, stderr=pipes, check=True
             )

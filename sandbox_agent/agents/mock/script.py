@@ -62,17 +62,18 @@ _VERB = re.compile(r"\[\[(\w+)")
 
 
 class Step:
-    """A verb with its arguments; plain text is the verb ``say``."""
+    """A verb with its arguments; ``plain`` text is the verb ``say``."""
 
-    __slots__ = ("rest", "verb")
+    __slots__ = ("plain", "rest", "verb")
 
-    def __init__(self, verb: str, rest: str) -> None:
+    def __init__(self, verb: str, rest: str, *, plain: bool = False) -> None:
         self.verb = verb
         self.rest = rest
+        self.plain = plain
 
     def text(self) -> str:
         """The arguments as one text."""
-        return _decoded(self.rest)
+        return self.rest if self.plain else _decoded(self.rest)
 
     def fields(self) -> dict[str, str]:
         """The arguments by name. A first value without a name belongs to the verb's first field."""
@@ -80,7 +81,8 @@ class Step:
         marks = list(re.finditer(rf"(?:^|\s)({'|'.join(names)})=", self.rest)) if names else []
         marks = [mark for mark in marks if not _quoted(self.rest, mark.start())]
         ends = [mark.start() for mark in marks[1:]] + [len(self.rest)]
-        found = {mark[1]: _decoded(self.rest[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)}
+        pairs = zip(marks, ends, strict=False)
+        found = {mark[1]: _decoded(self.rest[mark.end() : end].strip()) for mark, end in pairs}
         lead = self.rest[: marks[0].start()] if marks else self.rest
         if lead.strip() and names:
             found.setdefault(names[0], _decoded(lead.strip()))
@@ -89,7 +91,7 @@ class Step:
 
 def parse(text: str) -> list[Step]:
     """The steps of a prompt's text, what is said between them included."""
-    return [step for step in _steps(text) if step.verb != "say" or step.rest]
+    return [step for step in _steps(text) if step.rest or not step.plain]
 
 
 def _steps(text: str) -> Iterator[Step]:
@@ -99,10 +101,10 @@ def _steps(text: str) -> Iterator[Step]:
         if mark[1] not in VERBS or end is None or text[mark.end()] not in " \n\t]":
             position = mark.end()
             continue
-        yield Step("say", text[said : mark.start()].strip())
+        yield Step("say", text[said : mark.start()].strip(), plain=True)
         yield Step(mark[1], text[mark.end() : end].strip())
         said = position = end + 2
-    yield Step("say", text[said:].strip())
+    yield Step("say", text[said:].strip(), plain=True)
 
 
 def _end(text: str, start: int) -> int | None:

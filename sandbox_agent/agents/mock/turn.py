@@ -104,7 +104,7 @@ class Turn:
         verbs: dict[str, Callable[[Turn, Step], None]] = talk.VERBS | tools.VERBS | faults.VERBS
         texts = [str(block.get("text", "")) for block in self._blocks if block.get("type") == "text"]
         steps = parse(_command(texts[-1]) if texts else "")
-        if not any(step.verb != "say" for step in steps):
+        if all(step.plain for step in steps):
             steps = [Step("demo", texts[-1] if texts else "")]
         for step in steps:
             self.check()
