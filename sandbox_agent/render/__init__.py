@@ -1,0 +1,52 @@
+"""Transcripts and other results as text, Markdown, HTML and notebooks: pure functions of wire values."""
+
+from __future__ import annotations
+
+from sandbox_agent.render.cards import (
+    agents_html,
+    agents_text,
+    card_html,
+    card_text,
+    events_html,
+    events_text,
+    permission_html,
+    permission_text,
+    prompt_html,
+    prompt_text,
+    session_html,
+    session_text,
+    sessions_html,
+    sessions_text,
+    table_html,
+    table_text,
+)
+from sandbox_agent.render.html import item_html, to_html
+from sandbox_agent.render.markdown import item_markdown, to_markdown
+from sandbox_agent.render.notebook import to_notebook
+from sandbox_agent.render.text import item_text, to_text
+
+__all__ = [
+    "agents_html",
+    "agents_text",
+    "card_html",
+    "card_text",
+    "events_html",
+    "events_text",
+    "item_html",
+    "item_markdown",
+    "item_text",
+    "permission_html",
+    "permission_text",
+    "prompt_html",
+    "prompt_text",
+    "session_html",
+    "session_text",
+    "sessions_html",
+    "sessions_text",
+    "table_html",
+    "table_text",
+    "to_html",
+    "to_markdown",
+    "to_notebook",
+    "to_text",
+]

@@ -1,0 +1,122 @@
+"""Transcripts as plain text, for terminals and `text/plain` outputs."""
+
+from __future__ import annotations
+
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+from sandbox_agent.render.ansi import plain
+from sandbox_agent.render.diff import diff_of
+from sandbox_agent.render.markup import visible
+from sandbox_agent.render.parts import (
+    KINDS,
+    MARKS,
+    command_of,
+    content_text,
+    cut,
+    exit_text,
+    left_out,
+    outcome,
+    output_of,
+    pretty,
+    shown_items,
+    turn_summary,
+    unfenced,
+    usage_text,
+)
+from sandbox_agent.wire.transcript import (
+    MessageItem,
+    NoticeItem,
+    PermissionItem,
+    PlanItem,
+    ThoughtItem,
+    ToolCallItem,
+    TurnItem,
+    UnknownItem,
+)
+
+if TYPE_CHECKING:
+    from sandbox_agent.wire.base import JsonObject
+    from sandbox_agent.wire.transcript import Transcript, TranscriptItem
+
+LIMIT = 4_000
+"""Characters of one tool call's content that are shown by default; messages are shown whole."""
+
+
+def to_text(transcript: Transcript, *, limit: int | None = LIMIT) -> str:
+    """A transcript as text; no escape sequence of an agent reaches the terminal."""
+    facts = [transcript.agent, transcript.title, transcript.mode, usage_text(transcript.usage)]
+    head = " · ".join(fact for fact in facts if fact)
+    parts = [item_text(item, limit=limit) for item in shown_items(transcript.items)]
+    return "\n\n".join(filter(None, [clean(head), *parts])) + "\n"
+
+
+def item_text(item: TranscriptItem, *, limit: int | None = LIMIT) -> str:
+    """One item as text."""
+    match item:
+        case MessageItem():
+            text = content_text(item.content)
+            shown = indent(text, "> ", lambda _line: True) if item.role == "user" else text
+        case ThoughtItem():
+            shown = indent(content_text(item.content).strip(), "  ~ ", lambda _line: True)
+        case ToolCallItem():
+            shown = _call(item, limit)
+        case PlanItem():
+            shown = _plan(item)
+        case PermissionItem():
+            shown = permission_text(item)
+        case NoticeItem():
+            mark = {"info": "i", "warning": "!", "error": "✗"}[item.level]
+            shown = f"{mark} {item.text}" + (f"\n{indent(item.detail.rstrip(), '    ')}" if item.detail else "")
+        case TurnItem():
+            shown = f"{MARKS[item.state]} {' · '.join(turn_summary(item))}"
+        case UnknownItem():
+            shown = f"? {item.update.get('sessionUpdate')}: {cut(pretty(item.update), limit)[0]}"
+    return clean(shown)
+
+
+def permission_text(item: PermissionItem) -> str:
+    """A permission and how it stands."""
+    shown = f"? Permission: {item.title} - {outcome(item)}"
+    if item.state == "pending" and item.options:
+        shown += "\n    " + " | ".join(option.name for option in item.options)
+    return shown
+
+
+def clean(text: str) -> str:
+    return visible(plain(text))
+
+
+def _call(call: ToolCallItem, limit: int | None) -> str:
+    parts = [f"{MARKS[call.status]} {KINDS.get(call.kind, call.kind)}: {call.title}"]
+    command = command_of(call)
+    if command and command not in call.title:
+        parts.append(f"    $ {command}")
+    parts += [indent(text, "    ") for text in (content(block, limit) for block in output_of(call)) if text]
+    return "\n".join(parts)
+
+
+def content(block: JsonObject, limit: int | None) -> str:
+    """One content of a tool call."""
+    if block.get("type") == "diff":
+        diff = diff_of(block)
+        lines = ["..." if sign == "@" else f"{sign} {line}" for sign, line in diff.lines]
+        text = "\n".join([f"{diff.path} ({diff.stats or 'unchanged'})", *lines])
+    elif block.get("type") == "terminal":
+        told = plain(str(block.get("output", ""))).rstrip()
+        tail, rest = cut(told, limit, end=True)
+        code = exit_text(block)
+        shown = [left_out(rest) if rest else "", tail, f"[{code}]" if code and code != "exit 0" else ""]
+        return "\n".join(filter(None, shown))
+    else:
+        inner = block.get("content")
+        text = unfenced(content_text([inner if isinstance(inner, dict) else block]))[0].rstrip()
+    shown_text, rest = cut(text, limit)
+    return shown_text + (f"\n{left_out(rest)}" if rest else "")
+
+
+def _plan(item: PlanItem) -> str:
+    marks = {"completed": "[x]", "in_progress": "[~]"}
+    lines = [f"  {marks.get(str(entry.get('status')), '[ ]')} {entry.get('content') or ''}" for entry in item.entries]
+    head = "Plan (dropped)" if item.removed else "Plan"
+    return "\n".join(filter(None, [head, *lines, item.markdown, item.uri]))
