@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox_agent.acp import AcpServers
+from sandbox_agent.acp.servers import AcpServers
 from sandbox_agent.agents import Agents
 from sandbox_agent.journal import Retention, open_journals
 from sandbox_agent.sessions import SessionOptions, Sessions
@@ -32,7 +32,7 @@ class SandboxConfig:
 
     store: Path | str = "memory:"
     agents: Path | Mapping[str, Any] | None = None
-    retention: Retention = field(default_factory=Retention)
+    retention: Retention | None = None
     sessions: SessionOptions = field(default_factory=SessionOptions)
     adopt_orphans: bool = False
 
@@ -51,7 +51,7 @@ class Sandbox:
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.journals = open_journals(config.store)
         self.agents = Agents(config=config.agents)
-        self.servers = AcpServers(self.journals, self.supervisor, self.agents.command)
+        self.servers = AcpServers(self.journals, self.supervisor, self.agents.command, retention=config.retention)
         self.sessions = Sessions(
             journals=self.journals, servers=self.servers, agents=self.agents, options=config.sessions, emit=emit
         )

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server._tz import utcnow
 from jupyter_server.extension.application import ExtensionApp
+from tornado.ioloop import PeriodicCallback
+from traitlets import Bool, Unicode
+
 from sandbox_agent.problems import Problem
-from sandbox_agent.sandbox import Sandbox, SandboxConfig
+from sandbox_agent.sandbox import Sandbox
 from sandbox_agent.server import mount
 from sandbox_agent.server.handler import Api
 from sandbox_agent.server.settings import DATABASE, ServiceSettings, private_dir, user_data_dir
 from sandbox_agent.server.sse import Streams
-from tornado.ioloop import PeriodicCallback
-from traitlets import Bool, Unicode
-
 from sandbox_agent_jupyter import events
 from sandbox_agent_jupyter.handlers import ACTIVITY_SETTING, JupyterApiHandler
 
@@ -47,8 +47,10 @@ class SandboxAgentApp(ServiceSettings, ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Build the services and mount the routes; they start on the server's loop."""
-        events.register(self._server().event_logger)
-        self.sandbox = Sandbox(self._config(), emit=self._emit)
+        if (logger := self._server().event_logger) is not None:
+            events.register(logger)
+        config = self.sandbox_config(self.store or self._database(), adopt_orphans=False)
+        self.sandbox = Sandbox(config, emit=self._emit)
         self._api = Api(self.sandbox, Streams(self.heartbeat_seconds), self.max_body_bytes or None)
         prefix = "/" + self.base_url_path.strip("/")
         self.handlers.extend(mount.rules(JupyterApiHandler, self._api, prefix))
@@ -60,12 +62,6 @@ class SandboxAgentApp(ServiceSettings, ExtensionApp):
         if server is None:  # cannot be once the extension is linked
             raise RuntimeError("the extension is not linked to a server")
         return server
-
-    def _config(self) -> SandboxConfig:
-        return SandboxConfig(
-            store=self.store or self._database(),
-            agents=Path(self.agents_config).expanduser() if self.agents_config else None,
-        )
 
     def _database(self) -> Path:
         """The store of the server in this folder.
@@ -90,7 +86,8 @@ class SandboxAgentApp(ServiceSettings, ExtensionApp):
 
     def _emit(self, kind: str, data: dict[str, Any]) -> None:
         self._touch()
-        events.emit(self._server().event_logger, kind, data)
+        if (logger := self._server().event_logger) is not None:
+            events.emit(logger, kind, data)
 
     def _touch(self) -> None:
         self._server().web_app.settings[ACTIVITY_SETTING] = utcnow()

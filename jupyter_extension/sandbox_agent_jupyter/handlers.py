@@ -8,13 +8,15 @@ from jupyter_core.utils import ensure_async
 from jupyter_server._tz import utcnow
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
+from tornado import web
+
 from sandbox_agent.problems import PermissionDenied, TokenInvalid
 from sandbox_agent.server.access import SAFE_METHODS
 from sandbox_agent.server.handler import ApiHandler
-from tornado import web
 
 if TYPE_CHECKING:
     from jupyter_server.auth.identity import User
+
     from sandbox_agent.server.call import Route
 
 AUTH_RESOURCE = "sandbox_agent"
@@ -22,7 +24,7 @@ ACTIVITY_SETTING = "sandbox_agent_last_activity"
 """Jupyter Server counts every setting whose name ends like this when it tells how long it has been idle."""
 
 
-class JupyterApiHandler(ApiHandler, JupyterHandler):
+class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc] - prepare takes no options of theirs
     """Access by whoever Jupyter Server knows and its authorizer lets."""
 
     auth_resource = AUTH_RESOURCE

@@ -20,7 +20,7 @@ from traitlets import Bool, Int, List, TraitError, Unicode
 from traitlets.config import Config, Configurable
 
 from sandbox_agent.problems import Problem, SandboxAgentError, StoreUnavailable
-from sandbox_agent.sandbox import Sandbox, SandboxConfig
+from sandbox_agent.sandbox import Sandbox
 from sandbox_agent.server import discovery, logs, mount
 from sandbox_agent.server.access import AccessRules, Cors, is_loopback
 from sandbox_agent.server.fastpath import FrontDoor
@@ -221,13 +221,7 @@ class _Running:
     async def serve(self) -> None:
         self._watch()
         settings = self._server
-        sandbox = Sandbox(
-            SandboxConfig(
-                store=settings.store_location(self._port),
-                agents=Path(settings.agents_config) if settings.agents_config else None,
-                adopt_orphans=True,
-            )
-        )
+        sandbox = Sandbox(settings.sandbox_config(settings.store_location(self._port), adopt_orphans=True))
         await sandbox.start()
         api = Api(sandbox, Streams(settings.heartbeat_seconds), settings.max_body_bytes or None)
         http = self._http(api)

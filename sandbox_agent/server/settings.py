@@ -9,9 +9,14 @@ from pathlib import Path
 import platformdirs
 from traitlets import Float, HasTraits, Int, TraitError, Unicode, validate
 
+from sandbox_agent.journal import Retention
+from sandbox_agent.sandbox import SandboxConfig
+from sandbox_agent.sessions import SessionOptions
+
 APP_NAME = "sandbox-agent"
 DATABASE = "sandbox-agent.db"
 PRIVATE = 0o700
+DAY = 86400.0
 
 
 class ServiceSettings(HasTraits):
@@ -27,13 +32,28 @@ class ServiceSettings(HasTraits):
     max_body_bytes = Int(
         0, help="Largest request body accepted, in bytes. 0: each route's own limit (256 MiB for ACP envelopes)."
     ).tag(config=True)
+    retain_bytes = Int(0, help="Bytes of events kept of each session and ACP server; the oldest go. 0 keeps all.").tag(
+        config=True
+    )
+    retain_days = Float(0.0, help="Days that events are kept. 0 keeps them for good.").tag(config=True)
     heartbeat_seconds = Float(15.0, help="An idle event stream sends a heartbeat event this often.").tag(config=True)
 
-    @validate("max_body_bytes", "heartbeat_seconds")
+    @validate("max_body_bytes", "retain_bytes", "retain_days", "heartbeat_seconds")
     def _not_negative(self, proposal: dict[str, float]) -> float:
         if proposal["value"] < 0:
             raise TraitError("must not be negative")
         return proposal["value"]
+
+    def sandbox_config(self, store: Path | str, *, adopt_orphans: bool) -> SandboxConfig:
+        """The services these settings describe, over ``store``."""
+        retention = Retention(max_bytes=self.retain_bytes or None, max_age_s=self.retain_days * DAY or None)
+        return SandboxConfig(
+            store=store,
+            agents=Path(self.agents_config).expanduser() if self.agents_config else None,
+            retention=retention,
+            sessions=SessionOptions(retention=retention),
+            adopt_orphans=adopt_orphans,
+        )
 
 
 def user_data_dir() -> Path:

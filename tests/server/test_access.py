@@ -122,7 +122,14 @@ def test_cors_headers_are_for_allowed_origins_and_never_a_wildcard_with_credenti
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("localhost", True), ("app.localhost", True), ("::1", True), ("127.1.2.3", True), ("10.0.0.1", False), ("", False)],
+    [
+        ("localhost", True),
+        ("app.localhost", True),
+        ("::1", True),
+        ("127.1.2.3", True),
+        ("10.0.0.1", False),
+        ("", False),
+    ],
 )
 def test_loopback_is_what_the_machine_itself_is_called(name, expected):
     assert is_loopback(name) is expected

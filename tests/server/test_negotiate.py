@@ -63,7 +63,9 @@ def test_prefer_says_how_long_an_answer_may_be_held(prefer, expected):
     assert preferred_wait(prefer, 25.0) == expected
 
 
-@pytest.mark.parametrize(("header", "expected"), [(None, None), ("", None), ("0", 0), (" 17 ", 17), ("9" * 18, int("9" * 18))])
+@pytest.mark.parametrize(
+    ("header", "expected"), [(None, None), ("", None), ("0", 0), (" 17 ", 17), ("9" * 18, int("9" * 18))]
+)
 def test_a_cursor_is_a_number(header, expected):
     assert cursor(header) == expected
 
