@@ -80,15 +80,25 @@ def check_accepted(blocks: tuple[JsonObject, ...], capabilities: Mapping[str, An
 
 def started(prompt: PromptInfo, *, now_ms: int, first_sequence: int, options: AgentOptions) -> PromptInfo:
     """The prompt's turn begins, with the options that stand."""
+    running = msgspec.structs.replace(prompt, state="running", started_at_ms=now_ms, first_sequence=first_sequence)
+    return with_options(running, options)
+
+
+def with_options(prompt: PromptInfo, options: AgentOptions) -> PromptInfo:
+    """The prompt with the options it runs under."""
     return msgspec.structs.replace(
         prompt,
-        state="running",
-        started_at_ms=now_ms,
-        first_sequence=first_sequence,
         model=options.current("model"),
         mode=options.current("mode"),
         thought_level=options.current("thought_level"),
     )
+
+
+def with_last(prompt: PromptInfo, sequence: int) -> PromptInfo:
+    """The prompt with its last event; one that never ran has no events but that."""
+    if prompt.first_sequence is None:
+        return prompt
+    return msgspec.structs.replace(prompt, last_sequence=sequence)
 
 
 def ended(prompt: PromptInfo, outcome: Outcome, *, now_ms: int) -> PromptInfo:

@@ -1,0 +1,278 @@
+"""A session's agent process: started when it is needed, given its memory back, and listened to."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sandbox_agent.problems import AgentProcessExited, InvalidRequest, ModeNotSupported, StreamError, Timeout
+from sandbox_agent.sessions import events, handshake
+from sandbox_agent.sessions.mcp import check_transports
+from sandbox_agent.sessions.options import CHOICES, AgentOptions, plan
+from sandbox_agent.sessions.restore import CONTINUITY, Replay, last_prompt, ways
+from sandbox_agent.sessions.updates import interesting
+
+if TYPE_CHECKING:
+    from sandbox_agent.acp.connection import AgentConnection
+    from sandbox_agent.acp.envelope import Envelope
+    from sandbox_agent.acp.roles import AgentExit
+    from sandbox_agent.acp.servers import AcpServers
+    from sandbox_agent.agents import Agents
+    from sandbox_agent.sessions.core import Core
+    from sandbox_agent.sessions.desk import PermissionDesk
+    from sandbox_agent.sessions.handshake import Greeting
+    from sandbox_agent.sessions.options import Choice
+    from sandbox_agent.sessions.restore import Way
+    from sandbox_agent.sessions.updates import ToolCalls
+    from sandbox_agent.sessions.view import TranscriptView
+
+_WHY = {
+    "session/resume": "the agent resumed the session",
+    "session/load": "the agent loaded the session",
+    "session/new": "the agent could do neither resume nor load it",
+}
+
+
+class AgentLink:
+    """Takes part in the connection as ACP's client; the callbacks run in the order of the stream."""
+
+    def __init__(
+        self,
+        core: Core,
+        view: TranscriptView,
+        desk: PermissionDesk,
+        tools: ToolCalls,
+        *,
+        servers: AcpServers,
+        agents: Agents,
+    ) -> None:
+        self._core = core
+        self._view = view
+        self._desk = desk
+        self._tools = tools
+        self._servers = servers
+        self._agents = agents
+        self._lock = asyncio.Lock()
+        self._connection: AgentConnection | None = None
+        self._opening: AgentConnection | None = None
+        self._replay: Replay | None = None
+        self._wanted = AgentOptions()
+        self._over = False
+
+    @property
+    def connection(self) -> AgentConnection | None:
+        """The connection, while its agent lives."""
+        live = self._connection
+        return live if live is not None and live.exit is None else None
+
+    # -- starting
+
+    async def create(self) -> None:
+        """Start the agent with a new session of its own. On failure nothing of it is left running."""
+        async with self._lock:
+            connection, greeting = await self._open()
+            try:
+                await self._begin(connection, greeting)
+            except BaseException:
+                await self._discard(connection)
+                raise
+            self._connected(connection)
+
+    async def ensure(self) -> AgentConnection:
+        """The connection to the agent, which is started and restored if it does not run.
+
+        Raises the problem it failed with; then nothing of it is left running.
+        """
+        async with self._lock:
+            if (live := self.connection) is not None:
+                return live
+            await self._end_quietly()
+            connection = await self._restore()
+            self._connected(connection)
+            await self._choose_again()
+            return connection
+
+    async def close(self, *, for_good: bool = False) -> None:
+        """End the agent's process tree; ``for_good``: and start no other."""
+        self._over = self._over or for_good
+        for connection in (self._opening, self._connection):
+            if connection is not None:
+                await self._discard(connection)
+        self._connection = None
+
+    async def choose(self, choice: Choice, value: str) -> str | None:
+        """Set model, mode or thought level; the value that stands then."""
+        connection = await self.ensure()
+        return await self._choose(connection, choice, value)
+
+    def prompting(self) -> None:
+        """A prompt is about to be sent: what comes from now on is news."""
+        self._replay = None
+
+    async def _open(self) -> tuple[AgentConnection, Greeting]:
+        core, settings = self._core, self._core.settings
+        agent = core.row.agent
+        if self._over:
+            raise AgentProcessExited(f"session {core.id} is being closed", agent=agent)
+        command = replace(await self._agents.command(agent), cwd=core.row.cwd)
+        connection = await self._servers.open_session(core.id, agent, command, self)
+        self._opening = connection
+        try:
+            greeting = await handshake.initialize(connection, agent, settings.initialize_deadline)
+        except BaseException:
+            await self._discard(connection)
+            raise
+        core.change(agent_info=greeting.info, agent_capabilities=greeting.capabilities)
+        return connection, greeting
+
+    def _connected(self, connection: AgentConnection) -> None:
+        self._connection, self._opening = connection, None
+        if self._core.row.error is not None:
+            self._core.change(error=None)
+
+    async def _begin(self, connection: AgentConnection, greeting: Greeting) -> None:
+        row = self._core.row
+        check_transports(row.mcp_servers, greeting.capabilities, agent=row.agent)
+        agent_session_id, options = await handshake.new_session(
+            connection,
+            greeting,
+            agent=row.agent,
+            cwd=row.cwd,
+            mcp_servers=row.mcp_servers,
+            deadline=self._core.settings.session_deadline,
+        )
+        self._core.change(agent_session_id=agent_session_id)
+        self._core.set_options(options)
+
+    async def _discard(self, connection: AgentConnection) -> None:
+        if self._opening is connection:
+            self._opening = None
+        await asyncio.shield(connection.close(self._core.settings.end_grace))
+
+    async def _end_quietly(self) -> None:
+        """What is left of a tree whose leader is gone."""
+        if self._connection is not None:
+            await self._discard(self._connection)
+            self._connection = None
+
+    # -- restoring
+
+    async def _restore(self) -> AgentConnection:
+        """Each way the agent offers, best first. One on which it hangs or dies is not tried on the same process."""
+        core = self._core
+        before, agent_session_id = core.row.options, core.row.agent_session_id
+        connection, greeting = await self._open()
+        left, told = list(ways(greeting, agent_session_id)), []
+        try:
+            while True:
+                way = left.pop(0)
+                try:
+                    await self._go(way, connection, greeting)
+                except (StreamError, Timeout, AgentProcessExited) as problem:
+                    told.append(problem.detail)
+                    if not left:
+                        raise
+                    if not isinstance(problem, StreamError) or connection.exit is not None:
+                        await self._discard(connection)
+                        connection, greeting = await self._open()
+                    continue
+                break
+        except BaseException:
+            await self._discard(connection)
+            raise
+        self._restored(way, "; ".join([*told, _WHY[way]]))
+        self._wanted = before
+        return connection
+
+    async def _go(self, way: Way, connection: AgentConnection, greeting: Greeting) -> None:
+        if way == "session/new":
+            await self._begin(connection, greeting)
+            return
+        row, settings = self._core.row, self._core.settings
+        params = {"sessionId": row.agent_session_id, "cwd": row.cwd, "mcpServers": list(row.mcp_servers)}
+        if way == "session/load":
+            self._replay = Replay(last_prompt(await self._view.snapshot()))
+        try:
+            result = await handshake.ask(
+                connection, way, params, agent=row.agent, deadline=settings.session_deadline, greeting=greeting
+            )
+            if self._replay is not None:
+                self._replay.answered()
+                await self._replay.settled(settings.replay_quiet)
+        except BaseException:
+            self._replay = None
+            raise
+        self._core.set_options(AgentOptions.of(result))
+
+    def _restored(self, way: Way, reason: str) -> None:
+        row = self._core.row
+        continuity = CONTINUITY[way] if row.remembers else "native"
+        self._core.change(continuity=continuity, priming=row.remembers and (row.priming or way == "session/new"))
+        self._core.note(events.restored(continuity, reason))
+
+    async def _choose_again(self) -> None:
+        """A restored agent may have gone back to its defaults: what stood before is asked for again."""
+        connection, wanted = self.connection, self._wanted
+        if connection is None:
+            return
+        for choice in CHOICES:
+            value = wanted.current(choice)
+            if value is None or value == self._core.row.options.current(choice):
+                continue
+            try:
+                await self._choose(connection, choice, value)
+            except (StreamError, Timeout, InvalidRequest, ModeNotSupported) as problem:
+                word = choice.replace("_", " ")
+                text = f"The {word} {value} could not be set again"
+                self._core.note(events.notice("warning", text, problem.detail))
+
+    async def _choose(self, connection: AgentConnection, choice: Choice, value: str) -> str | None:
+        row = self._core.row
+        change = plan(row.options, choice, value, agent=row.agent, session_id=row.agent_session_id or "")
+        if change is None:
+            return value
+        before = row.options
+        result = await handshake.ask(
+            connection,
+            change.method,
+            change.params,
+            agent=row.agent,
+            deadline=self._core.settings.session_deadline,
+        )
+        self._core.set_options(change.settled(before, self._core.row.options, result))
+        return change.effective(self._core.row.options)
+
+    # -- the client's role in the connection
+
+    def accept(self, envelope: Envelope) -> bool:
+        return self._replay is None or envelope.method != "session/update" or self._replay.accept(envelope.raw)
+
+    def on_notification(self, sequence: int, envelope: Envelope) -> None:  # noqa: ARG002 - the role's form
+        self._view.grew(len(envelope.raw))
+        if envelope.method != "session/update":
+            return
+        update = interesting(envelope.raw)
+        if update is None:
+            return
+        self._tools.update(update)
+        self._core.set_options(self._core.row.options.after_update(update))
+        title = update.get("title")
+        if update.get("sessionUpdate") == "session_info_update" and isinstance(title, str):
+            self._entitle(title)
+
+    def on_request(self, sequence: int, envelope: Envelope) -> bool:  # noqa: ARG002 - the role's form
+        connection = self._connection or self._opening
+        if envelope.method != "session/request_permission" or connection is None:
+            return False
+        self._desk.asked(connection, envelope)
+        return True
+
+    def on_exit(self, exit: AgentExit) -> None:  # noqa: A002, ARG002 - the role's form
+        self._replay = None
+        self._tools.clear()
+        self._desk.cancel_all()
+
+    def _entitle(self, title: str) -> None:
+        if title and self._core.row.titled_by != "client" and title != self._core.row.title:
+            self._core.change(title=title, titled_by="agent")

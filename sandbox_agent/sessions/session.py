@@ -1,0 +1,139 @@
+"""One session: its row and the parts that act for it, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sandbox_agent.sessions import events
+from sandbox_agent.sessions.core import effective, now_ms
+from sandbox_agent.sessions.desk import PermissionDesk
+from sandbox_agent.sessions.link import AgentLink
+from sandbox_agent.sessions.options import CHOICES, not_offered
+from sandbox_agent.sessions.permissions import resolved
+from sandbox_agent.sessions.policy import as_policy
+from sandbox_agent.sessions.prompts import blocks_of, check_accepted
+from sandbox_agent.sessions.queue import PromptQueue
+from sandbox_agent.sessions.records import PermissionRow
+from sandbox_agent.sessions.updates import ToolCalls
+from sandbox_agent.sessions.view import TranscriptView
+from sandbox_agent.wire.sessions import SessionInfo
+
+if TYPE_CHECKING:
+    from sandbox_agent.acp.servers import AcpServers
+    from sandbox_agent.agents import Agents
+    from sandbox_agent.sessions.core import Core
+    from sandbox_agent.sessions.options import Choice
+    from sandbox_agent.sessions.records import SessionRow
+    from sandbox_agent.wire.sessions import PromptInfo, PromptRequest, SessionState, SessionUpdateRequest
+
+
+class Session:
+    """A session in this run of the server, with or without an agent process."""
+
+    def __init__(self, core: Core, *, servers: AcpServers, agents: Agents) -> None:
+        tools = ToolCalls()
+        self.core = core
+        self.view = TranscriptView(core.id, core.row.agent, core.journal, core.records)
+        self.desk = PermissionDesk(core, tools)
+        self.link = AgentLink(core, self.view, self.desk, tools, servers=servers, agents=agents)
+        self.queue = PromptQueue(core, self.link, self.desk, tools, self.view)
+
+    async def start(self, choices: dict[Choice, str]) -> None:
+        """Start the agent with a new session and these choices; raises when one of them is not accepted."""
+        await self.link.create()
+        for choice in CHOICES:
+            value = choices.get(choice)
+            if value is not None and await self.link.choose(choice, value) != value:
+                raise not_offered(self.core.row.options, choice, value, agent=self.core.row.agent)
+
+    async def restore(self) -> None:
+        """Take up what an earlier run of the server left: prompts, permissions, the checkpoint."""
+        core = self.core
+        core.persist = True
+        prompts, permissions = await core.records.last_ordinal(core.id)
+        self.desk.restore(permissions)
+        for row in await core.records.open_permissions(core.id):
+            info = resolved(row.info, None, by="cancel", now_ms=now_ms())
+            core.records.put_permission(PermissionRow(ordinal=row.ordinal, info=info))
+            core.note(events.permission(info))
+        await self.view.prepare()
+        self.queue.restore(prompts, await core.records.open_prompts(core.id))
+
+    async def prompt(self, request: PromptRequest, key: str | None) -> PromptInfo:
+        blocks = blocks_of(request.prompt)
+        check_accepted(blocks, self.core.row.agent_capabilities, agent=self.core.row.agent)
+        return await self.queue.submit(blocks, key)
+
+    async def update(self, request: SessionUpdateRequest) -> None:
+        """Title and policy need no agent; the others start it when it does not run."""
+        if request.permission_policy is not msgspec.UNSET:
+            self.core.change(permission_policy=as_policy(request.permission_policy))
+        if request.title is not msgspec.UNSET:
+            self.core.change(title=request.title, titled_by="client")
+        for choice in CHOICES:
+            value = getattr(request, choice)
+            if value is not msgspec.UNSET:
+                await self.link.choose(choice, value)
+        await self.core.records.durable()
+
+    async def close(self, *, keep: bool) -> None:
+        """End the agent and what runs; ``keep``: for a restart of the server."""
+        await self.queue.stop(keep=keep)
+        if keep:
+            await self.view.checkpoint()
+            self.core.change()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost by forgetting the session in memory."""
+        return self.link.connection is None and not self.queue.busy and not self.view.readers and not self.desk.pending
+
+    def info(self, *, persisted: bool) -> SessionInfo:
+        running = self.queue.running
+        info = info_of(self.core.row, persisted=persisted)
+        return msgspec.structs.replace(
+            info,
+            state=self._state(),
+            last_sequence=self.core.journal.head,
+            pending_permissions=len(self.desk.pending),
+            queued_prompts=self.queue.queued,
+            current_prompt_id=running.info.id if running is not None else None,
+        )
+
+    def _state(self) -> SessionState:
+        if self.desk.pending:
+            return "waiting"
+        if self.queue.busy:
+            return "running"
+        return "failed" if self.core.row.error is not None else "idle"
+
+
+def info_of(row: SessionRow, *, persisted: bool) -> SessionInfo:
+    """A session that is not in memory, from its row."""
+    model, mode, thought_level = effective(row.options)
+    return SessionInfo(
+        id=row.id,
+        agent=row.agent,
+        cwd=row.cwd,
+        state="failed" if row.error is not None else "idle",
+        created_at_ms=row.created_at_ms,
+        updated_at_ms=row.updated_at_ms,
+        last_sequence=row.last_sequence,
+        permission_policy=row.permission_policy,
+        title=row.title,
+        model=model,
+        mode=mode,
+        thought_level=thought_level,
+        agent_session_id=row.agent_session_id,
+        continuity=row.continuity,
+        config_options=row.options.config_options,
+        modes=row.options.modes,
+        models=row.options.models,
+        agent_info=row.agent_info,
+        agent_capabilities=row.agent_capabilities,
+        mcp_servers=row.mcp_servers,
+        error=row.error,
+        persisted=persisted,
+    )
