@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
+
 from sandbox_agent.render import to_html, to_text
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class LiveDisplay:
         began = time.monotonic()
         bundle = {"text/html": to_html(transcript, live=live), "text/plain": to_text(transcript)}
         if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(bundle, raw=True, display_id=True)
         else:
             self._handle.update(bundle, raw=True)
         ended = time.monotonic()

@@ -1,1 +1,59 @@
 """``%agent`` and ``%%agent``: drive coding agents from notebook cells."""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from sandbox_agent.problems import SandboxAgentError
+from sandbox_agent_jupyter.magics.commands import Commands
+from sandbox_agent_jupyter.magics.completion import completer
+from sandbox_agent_jupyter.magics.context import MagicContext
+from sandbox_agent_jupyter.magics.grammar import help_text, parse_cell, parse_line
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["AgentMagics", "load_ipython_extension", "unload_ipython_extension"]
+
+
+class MagicError(SandboxAgentError):
+    """A fault told in a line or two instead of a trace; the cause hangs on it for those who look."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self.__cause__).__name__}: {self}"]
+
+
+@magics_class
+class AgentMagics(Magics):
+    """Holds the context of one shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.context = MagicContext()
+        self._commands = Commands(self.context, shell.user_ns)
+
+    @line_cell_magic
+    def agent(self, line: str, cell: str | None = None) -> None:
+        try:
+            self._commands.run(parse_line(line) if cell is None else parse_cell(line, cell))
+        except SandboxAgentError as error:
+            raise MagicError(str(error)) from error
+
+
+AgentMagics.agent.__doc__ = help_text()
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """`%load_ext sandbox_agent_jupyter`: add the magics and their completion."""
+    magics = AgentMagics(shell)
+    shell.register_magics(magics)
+    for name in ("%agent", "%%agent"):
+        shell.set_hook("complete_command", completer(magics.context), str_key=name)
+    atexit.register(magics.context.close)
+
+
+def unload_ipython_extension(_shell: Any) -> None:
+    """Nothing to undo by hand: `%reload_ext` replaces the magics, and the client closes at exit."""
