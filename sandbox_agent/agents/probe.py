@@ -1,0 +1,106 @@
+"""Asking an agent which options its sessions have: started for a moment, in an empty folder, then ended."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from sandbox_agent import __version__
+from sandbox_agent.acp.connection import AgentConnection
+from sandbox_agent.acp.roles import RpcError
+from sandbox_agent.journal import open_journals
+from sandbox_agent.problems import StreamError
+
+if TYPE_CHECKING:
+    from sandbox_agent.supervisor import Command, Supervisor
+    from sandbox_agent.wire.base import JsonObject
+
+INITIALIZE = {
+    "protocolVersion": 1,
+    "clientCapabilities": {},
+    "clientInfo": {"name": "sandbox-agent", "title": "Sandbox Agent", "version": __version__},
+}
+
+# How agents offered models and modes before there were config options: the member of the answer to `session/new`,
+# then of it the list, the id of an entry, and the current one.
+_OLDER = {
+    "model": ("models", "availableModels", "modelId", "currentModelId"),
+    "mode": ("modes", "availableModes", "id", "currentModeId"),
+}
+
+
+class Probe:
+    """Makes a real session and reads its options; what the agent tells is not kept. ``deadline``: seconds an answer."""
+
+    def __init__(self, supervisor: Supervisor, *, deadline: float = 30.0) -> None:
+        self._supervisor = supervisor
+        self._deadline = deadline
+
+    async def __call__(self, agent: str, command: Command) -> tuple[JsonObject, ...]:
+        """The config options of a new session.
+
+        Raises AgentNotInstalled, AgentProcessExited, Timeout, or StreamError when the agent answers with an error.
+        """
+        journals = open_journals("memory:")
+        await journals.start()
+        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="sandbox-agent-")
+        try:
+            connection = await AgentConnection.open(
+                server_id=f"options of {agent}",
+                agent=agent,
+                command=command,
+                supervisor=self._supervisor,
+                journal=await journals.open("probe"),
+                launch_deadline=self._deadline,
+            )
+            try:
+                return await self._options(connection, folder.name)
+            except RpcError as error:
+                raise StreamError(f"{agent} answered: {error}", agent=agent) from error
+            finally:
+                await connection.close(grace=0.5)
+        finally:
+            await asyncio.to_thread(folder.cleanup)
+            await journals.stop()
+
+    async def _options(self, connection: AgentConnection, cwd: str) -> tuple[JsonObject, ...]:
+        able = await connection.request("initialize", INITIALIZE, deadline=self._deadline)
+        params = {"cwd": cwd, "mcpServers": []}
+        session = await connection.request("session/new", params, deadline=self._deadline)
+        if not isinstance(session, dict):
+            return ()
+        if "delete" in _member(_member(able, "agentCapabilities"), "sessionCapabilities"):
+            # The session was made to be asked only; agents list what they keep.
+            await connection.request("session/delete", {"sessionId": session.get("sessionId")}, deadline=self._deadline)
+        return options_of(session)
+
+
+def options_of(session: JsonObject) -> tuple[JsonObject, ...]:
+    """The config options a session offers; those of older agents are made from their models and modes."""
+    offered = session.get("configOptions")
+    if isinstance(offered, list) and offered:
+        return tuple(option for option in offered if isinstance(option, dict))
+    found = (_older(session, option) for option in _OLDER)
+    return tuple(option for option in found if option is not None)
+
+
+def _older(session: JsonObject, option: str) -> JsonObject | None:
+    member, listed, key, current = _OLDER[option]
+    state = _member(session, member)
+    entries = [entry for entry in state.get(listed) or () if isinstance(entry, dict) and key in entry]
+    if not entries:
+        return None
+    return {
+        "id": option,
+        "name": option.title(),
+        "category": option,
+        "type": "select",
+        "currentValue": state.get(current),
+        "options": [{"value": entry[key], "name": entry.get("name", entry[key])} for entry in entries],
+    }
+
+
+def _member(value: Any, name: str) -> JsonObject:
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
