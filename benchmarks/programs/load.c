@@ -234,9 +234,9 @@ static int read_streams(int port, const char *path, int connections, double seco
         if (p->count && (!first || p->first_ns < first)) first = p->first_ns;
         if (p->last_ns > last) last = p->last_ns;
     }
-    printf("{\"delivered\":%lld,\"missed\":%lld,\"disorder\":%lld,\"done\":%d,\"seconds\":%.6f,"
+    printf("{\"delivered\":%lld,\"missed\":%lld,\"disorder\":%lld,\"done\":%d,\"first_ns\":%lld,\"last_ns\":%lld,"
            "\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
-           count, lost, disorder, done, (double)(last - first) / 1e9, percentile_us(0.5), percentile_us(0.99));
+           count, lost, disorder, done, first, last, percentile_us(0.5), percentile_us(0.99));
     return 0;
 }
 
