@@ -24,6 +24,7 @@ from sandbox_agent.wire.base import Wire
 
 if TYPE_CHECKING:
     from sandbox_agent.client.effects import Reply
+    from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.sessions import (
         PermissionAnswer,
         PromptRequest,
@@ -36,6 +37,7 @@ T = TypeVar("T")
 JSON: Final = ("Content-Type", "application/json")
 ACCEPT_JSON: Final = ("Accept", "application/json")
 ACCEPT_STREAM: Final = (("Accept", "text/event-stream"), ("Cache-Control", "no-store"))
+_object_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 HOLD_MARGIN: Final = 30.0
 """Seconds past the time a server may hold a request before its silence counts as a fault."""
 
@@ -164,8 +166,8 @@ def export(session_id: str, fmt: str) -> Call[str]:
     return Call(request, _text)
 
 
-def permissions(session_id: str) -> Call[PermissionListing]:
-    return _get(PermissionListing, "sessions", session_id, "permissions")
+def permissions(session_id: str, *, pending: bool = False) -> Call[PermissionListing]:
+    return _get(PermissionListing, "sessions", session_id, "permissions", query=_query(pending=pending))
 
 
 def answer(session_id: str, request_id: str, body: PermissionAnswer, *, repeatable: bool) -> Call[PermissionInfo]:
@@ -185,7 +187,7 @@ def acp_servers() -> Call[AcpServerListResponse]:
     return _get(AcpServerListResponse, "acp")
 
 
-def acp_post(server_id: str, envelope: bytes, *, agent: str | None, wait: float | None) -> Call[Any]:
+def acp_post(server_id: str, envelope: bytes, *, agent: str | None, wait: float | None) -> Call[JsonObject | None]:
     """Not repeatable: an envelope has no key by which the agent would know that it saw it before."""
     request = Request(
         "POST",
@@ -195,7 +197,7 @@ def acp_post(server_id: str, envelope: bytes, *, agent: str | None, wait: float 
         envelope,
         read_timeout=None,
     )
-    return Call(request, _json_or_none, repeatable=False)
+    return Call(request, _object_or_none, repeatable=False)
 
 
 def acp_stream(server_id: str, after: int | None) -> Request:
@@ -220,5 +222,5 @@ def _text(reply: Reply) -> str:
     return reply.body.decode("utf-8", "replace")
 
 
-def _json_or_none(reply: Reply) -> Any:
-    return msgspec.json.decode(reply.body) if reply.status == HTTPStatus.OK and reply.body else None
+def _object_or_none(reply: Reply) -> JsonObject | None:
+    return _object_decoder.decode(reply.body) if reply.status == HTTPStatus.OK and reply.body else None

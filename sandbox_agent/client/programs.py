@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from sandbox_agent.client import api
-from sandbox_agent.client.calls import FOREVER, perform
+from sandbox_agent.client.calls import BRIEF, FOREVER, perform
 from sandbox_agent.client.effects import Emit, Interrupted, Sleep, TransportFault, now
 from sandbox_agent.client.errors import PromptTimeout, ServerUnreachable
 from sandbox_agent.client.results import (
@@ -25,7 +25,7 @@ from sandbox_agent.problems import (
     SessionNotFound,
     from_document,
 )
-from sandbox_agent.wire.sessions import PermissionAnswer, PromptRequest
+from sandbox_agent.wire.sessions import PermissionAnswer, PromptRequest, SessionUpdateRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,25 @@ def create_session(request: SessionCreateRequest) -> Program[SessionInfo]:
         return (yield from perform(api.create_session(request, repeatable=True)))
     except SessionAlreadyExists:
         return (yield from perform(api.session(str(request.id))))
+
+
+def resume_session(session_id: str) -> Program[SessionInfo]:
+    """Read a session and bring its agent back if that has ended.
+
+    Asking for an option's present value makes the server restore the agent. One without options comes back with the
+    next prompt.
+    """
+    info = yield from perform(api.session(session_id))
+    running = yield from perform(api.acp_servers())
+    if info.state == "ended" or any(server.server_id == session_id for server in running.servers):
+        return info
+    if info.mode is not None:
+        again = SessionUpdateRequest(mode=info.mode)
+    elif info.model is not None:
+        again = SessionUpdateRequest(model=info.model)
+    else:
+        return info
+    return (yield from perform(api.update_session(session_id, again)))
 
 
 def destroy_session(session_id: str) -> Program[None]:
@@ -108,7 +127,6 @@ def prompt(
     timeout: float | None,
     listen: bool,
     check: bool,
-    on_posted: Callable[[PromptInfo], None],
 ) -> Program[PromptResult]:
     """Run a prompt to its end; with ``listen`` emit its events.
 
@@ -121,13 +139,11 @@ def prompt(
     try:
         before = (yield from perform(api.session(session_id))).last_sequence if listen else 0
         hold = 0.0 if listen else _hold(deadline, started)
-        request = PromptRequest(prompt=content)
-        posted = yield from perform(api.post_prompt(session_id, request, key=key, hold=hold), patience=timeout)
-        on_posted(posted)
+        posted = yield from perform(api.post_prompt(session_id, PromptRequest(prompt=content), key=key, hold=hold))
         if listen:
             yield from _relay_turn(session_id, posted, before, deadline)
         return (yield from finish(session_id, posted, timeout=timeout, deadline=deadline, check=check))
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         yield from _abandon(session_id, posted, key)
         raise
 
@@ -202,17 +218,42 @@ def _abandon(session_id: str, posted: PromptInfo | None, key: str) -> Program[No
     """Cancel what an interrupted call started, if it started; the interrupt matters more than a failure here."""
     try:
         if posted is None:
-            listing = yield from perform(api.prompts(session_id), patience=CANCEL_PATIENCE)
-            posted = next((p for p in listing.items if p.idempotency_key == key), None)
+            posted = next((p for p in (yield from prompts(session_id)) if p.idempotency_key == key), None)
         if posted is not None:
-            yield from perform(api.cancel(session_id), patience=CANCEL_PATIENCE)
+            yield from cancel_prompt(session_id, posted.id, patience=CANCEL_PATIENCE)
     except SandboxAgentError:
         return
 
 
-def event_pages(session_id: str, after: int, limit: int | None) -> Source:
-    """Emit all events there are now, page by page."""
+def cancel_prompt(session_id: str, prompt_id: str, patience: float | None = BRIEF) -> Program[PromptInfo]:
+    """End a prompt that has not ended; the server ends what runs and what is queued with it."""
+    info = yield from perform(api.prompt(session_id, prompt_id), patience)
+    if not info.done:
+        yield from perform(api.cancel(session_id), patience)
+        info = yield from perform(api.prompt(session_id, prompt_id), patience)
+    return info
+
+
+def prompts(session_id: str) -> Program[list[PromptInfo]]:
+    """All prompts of a session."""
+    found: list[PromptInfo] = []
+    cursor: str | None = None
     while True:
+        page = yield from perform(api.prompts(session_id, cursor=cursor))
+        found += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+def turn_events(session_id: str, posted: PromptInfo) -> Source:
+    """Emit the events of one prompt's turn, from its first, until it ends."""
+    yield from _relay_turn(session_id, posted, 0, None)
+
+
+def event_pages(session_id: str, after: int | None, limit: int | None) -> Source:
+    """Emit all events there are now, page by page; after ``None``, which is now, there are none."""
+    while after is not None:
         page = yield from perform(api.event_page(session_id, after=after, limit=limit))
         if page.reset and page.items and page.items[0].sequence > after + 1:
             yield Emit((reset_event(session_id, after, page.items[0].sequence),))

@@ -28,7 +28,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 )
 
 # Clients of the server stand beside the house, on these alone.
-GROUND = frozenset({"sandbox_agent.problems", "sandbox_agent.wire", "sandbox_agent.render"})
+GROUND = frozenset({"sandbox_agent.problems", "sandbox_agent.wire", "sandbox_agent.render", "sandbox_agent.tasks"})
 CLIENT = GROUND | {"sandbox_agent.client"}
 BESIDE: dict[str, frozenset[str]] = {
     "sandbox_agent.client": GROUND,
