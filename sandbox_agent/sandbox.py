@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.acp.servers import AcpServers
 from sandbox_agent.agents import Agents
-from sandbox_agent.journal import Retention, open_journals
+from sandbox_agent.journal import open_journals
 from sandbox_agent.sessions import SessionOptions, Sessions
 from sandbox_agent.supervisor import Supervisor
 from sandbox_agent.tasks import spawn_task
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from sandbox_agent.journal import Journals
+    from sandbox_agent.journal import Journals, Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

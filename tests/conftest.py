@@ -10,19 +10,20 @@ from .support.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from .support.server import Server
 
 
 @pytest.fixture
-def running_server(tmp_path) -> Iterator[Server]:
+def running_server(tmp_path: Path) -> Iterator[Server]:
     """A server without a token, its data and home below ``tmp_path``."""
     with serve(tmp_path / "server") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def module_server(tmp_path_factory) -> Iterator[Server]:
+def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for the tests of a module that leave nothing behind which others could trip over."""
     with serve(tmp_path_factory.mktemp("server")) as server:
         yield server

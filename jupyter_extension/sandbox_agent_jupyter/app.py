@@ -107,7 +107,7 @@ class SandboxAgentApp(ServiceSettings, ExtensionApp):
         try:
             await self.sandbox.start()
         except Problem as problem:
-            serverapp.log.error("Sandbox Agent cannot start: %s", problem)
+            serverapp.log.error("Sandbox Agent cannot start: %s", problem)  # noqa: TRY400 - said to its user, no trace
 
     async def stop_extension(self) -> None:
         """End agents and streams with the server."""

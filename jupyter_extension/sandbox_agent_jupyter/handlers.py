@@ -24,7 +24,7 @@ ACTIVITY_SETTING = "sandbox_agent_last_activity"
 """Jupyter Server counts every setting whose name ends like this when it tells how long it has been idle."""
 
 
-class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc] - prepare takes no options of theirs
+class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc]  # prepare takes none of their options
     """Access by whoever Jupyter Server knows and its authorizer lets."""
 
     auth_resource = AUTH_RESOURCE

@@ -11,6 +11,7 @@ from sandbox_agent import __version__
 from sandbox_agent import problems as p
 from sandbox_agent.server import negotiate
 from sandbox_agent.server.call import Answer, RawJson
+from sandbox_agent.wire.base import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +69,9 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     routes = list(routes)
     structs = list(dict.fromkeys(_structs(routes)))
     _, components = msgspec.json.schema_components(structs, ref_template=_REF)
+    for whole in _subclasses(Wire):
+        if not whole.__struct_config__.omit_defaults and whole.__name__ in components:
+            components[whole.__name__]["required"] = list(components[whole.__name__]["properties"])
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -81,6 +85,12 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         },
         "security": [{"bearer": []}, {}],
     }
+
+
+def _subclasses(root: type[msgspec.Struct]) -> Iterable[type[msgspec.Struct]]:
+    for child in root.__subclasses__():
+        yield child
+        yield from _subclasses(child)
 
 
 def _structs(routes: Iterable[Route]) -> Iterable[type[msgspec.Struct]]:

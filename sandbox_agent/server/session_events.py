@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from sandbox_agent import render
 from sandbox_agent.journal import Reset, Sender
+from sandbox_agent.render import to_html, to_markdown, to_notebook, to_text
 from sandbox_agent.server import negotiate, sse
 from sandbox_agent.server.call import Answer, EventStream
 from sandbox_agent.wire.sessions import EventPage, SessionEvent
@@ -123,13 +123,13 @@ async def transcript(call: Call) -> Outcome:
 def _exported(folded: Transcript, form: str) -> Answer:
     match form:
         case "md":
-            return Answer(body=render.to_markdown(folded).encode(), media="text/markdown; charset=utf-8")
+            return Answer(body=to_markdown(folded).encode(), media="text/markdown; charset=utf-8")
         case "html":
-            return Answer(body=render.to_html(folded).encode(), media="text/html; charset=utf-8")
+            return Answer(body=to_html(folded).encode(), media="text/html; charset=utf-8")
         case "text":
-            return Answer(body=render.to_text(folded).encode(), media="text/plain; charset=utf-8")
+            return Answer(body=to_text(folded).encode(), media="text/plain; charset=utf-8")
         case "ipynb":
-            return Answer(body=msgspec.json.encode(render.to_notebook(folded)), media="application/x-ipynb+json")
+            return Answer(body=msgspec.json.encode(to_notebook(folded)), media="application/x-ipynb+json")
     return Answer(body=folded)
 
 
