@@ -29,7 +29,8 @@ class RealAgent:
         slot = root / "sandbox-agent" / "bin" / "agent_processes" / f"{self.name}-acp"
         slot.parent.mkdir(parents=True, exist_ok=True)
         environ = {"HOME": str(home), **SETTINGS[self.name](home, url)}
-        exports = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in environ.items())
+        exports = "unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME\n"
+        exports += "".join(f"export {key}={shlex.quote(value)}\n" for key, value in environ.items())
         node = Path(shutil.which("node") or "node").parent
         command = shlex.join([str(BIN / self.program), *self.arguments])
         slot.write_text(f'#!/bin/sh\n{exports}export PATH={shlex.quote(str(node))}:"$PATH"\nexec {command} "$@"\n')

@@ -1,4 +1,4 @@
-"""A model for real agents to talk to: it answers by what the last user message says, over their providers' APIs.
+"""A model for real agents to talk to: it does what a user message's last line says, over their providers' APIs.
 
 ``say WORDS``     answers with the words
 ``run COMMAND``   calls the agent's shell tool with the command; after the tool's result it answers ``done: RESULT``
@@ -48,7 +48,8 @@ def decide(heard: Heard) -> Say | Call:
     """The whole model."""
     if heard.result is not None:
         return Say((f"done: {heard.result.strip()[:200]}",))
-    order = heard.users[-1] if heard.users else ""
+    # Agents may put notes of their own before what the user said.
+    order = heard.users[-1].splitlines()[-1] if heard.users else ""
     verb, _, rest = order.partition(" ")
     shell = next((tool for tool in SHELLS if tool in heard.tools), None)
     if verb == "run" and shell:
