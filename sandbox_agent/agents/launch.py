@@ -30,12 +30,16 @@ SERVER_SECRETS = frozenset({"SANDBOX_AGENT_TOKEN", "JUPYTER_TOKEN", "JPY_API_TOK
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """A way to start an agent that is there. ``needs`` are programs it would look for in vain."""
+    """A way to start an agent that is there.
+
+    ``needs`` are programs it would look for in vain; ``interpreter`` is the one of them it cannot even start without.
+    """
 
     argv: tuple[str, ...]
     path: str
     builtin: bool = False
     needs: tuple[str, ...] = ()
+    interpreter: str | None = None
 
 
 def data_home(environ: Mapping[str, str]) -> Path:
@@ -50,35 +54,37 @@ def install_root(environ: Mapping[str, str]) -> Path:
 
 def find(spec: AgentSpec, root: Path, environ: Mapping[str, str]) -> Launcher | None:
     """The launcher of an agent; None where it is not installed. Looks at files only."""
-    path = environ.get("PATH", os.defpath)
+    path = spec.env.get("PATH") or environ.get("PATH", os.defpath)
     installed = root / "agent_processes" / f"{spec.id}-acp"
     if os.access(installed, os.X_OK) and installed.is_file():
-        return Launcher((str(installed),), str(installed), needs=_missing(str(installed), (), path))
+        return _launcher((str(installed),), (), path)
     if spec.builtin is not None:
         file = BUILTIN[spec.builtin]
         return Launcher((sys.executable, *PYTHON_FLAGS, str(file), *spec.arguments), str(file), builtin=True)
     for program, *arguments in spec.programs:
         found = shutil.which(os.path.expanduser(program), path=path)  # noqa: PTH111 -- a bare name must stay one
         if found is not None:
-            return Launcher((found, *arguments), found, needs=_missing(found, spec.needs, path))
+            return _launcher((found, *arguments), spec.needs, path)
     return None
 
 
-def _missing(file: str, needs: tuple[str, ...], path: str) -> tuple[str, ...]:
-    """The programs a launcher needs that are not there, the interpreter of its first line among them."""
-    return tuple(name for name in (*_interpreter(file), *needs) if shutil.which(name, path=path) is None)
+def _launcher(argv: tuple[str, ...], needs: tuple[str, ...], path: str) -> Launcher:
+    interpreter = _interpreter(argv[0])
+    missing = tuple(name for name in (interpreter, *needs) if name and shutil.which(name, path=path) is None)
+    return Launcher(argv, argv[0], needs=missing, interpreter=interpreter if interpreter in missing else None)
 
 
-def _interpreter(file: str) -> tuple[str, ...]:
+def _interpreter(file: str) -> str | None:
+    """The program that the first line of a script names."""
     try:
         with Path(file).open("rb") as opened:
             line = opened.read(256).split(b"\n", 1)[0].decode(errors="replace")
     except OSError:
-        return ()
+        return None
     words = line.removeprefix("#!").split() if line.startswith("#!") else []
     if words and Path(words[0]).name == "env":
         words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
-    return tuple(words[:1])
+    return words[0] if words else None
 
 
 def command(spec: AgentSpec, launcher: Launcher, environ: Mapping[str, str]) -> Command:

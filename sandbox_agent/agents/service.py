@@ -62,6 +62,9 @@ class Agents:
         launcher = await self._find(spec)
         if launcher is None:
             raise AgentNotInstalled(f"agent {agent} is not installed", agent=agent, hint=self._install_hint(spec))
+        if launcher.interpreter is not None:
+            detail = f"{launcher.path} needs {launcher.interpreter}, not found on PATH"
+            raise AgentNotInstalled(detail, agent=agent, hint=f"install {launcher.interpreter}")
         return launch.command(spec, launcher, self._environ)
 
     async def list(self, *, config: bool = False, no_cache: bool = False) -> list[AgentInfo]:
@@ -108,7 +111,8 @@ class Agents:
             return f"not installed: {names} is not on PATH", self._install_hint(spec)
         if launcher.needs:
             names = ", ".join(launcher.needs)
-            return f"{launcher.path} needs {names}, not found on PATH", spec.install or f"install {names}"
+            installs = spec.install if spec.install and launcher.interpreter is None else f"install {names}"
+            return f"{launcher.path} needs {names}, not found on PATH", installs
         if not credentials:
             providers = [self._providers[name] for name in spec.providers]
             names = " or ".join(provider.name for provider in providers)

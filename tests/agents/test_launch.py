@@ -92,12 +92,24 @@ def test_missing_programs_are_named(tmp_path: Path, path: Path) -> None:
     program(path / "pi-acp", "#!/usr/bin/env -S node --flag\n")
     launcher = found("pi", tmp_path, path)
     assert launcher is not None
-    assert launcher.needs == ("node", "pi")
+    assert (launcher.needs, launcher.interpreter) == (("node", "pi"), "node")
     program(path / "node")
+    launcher = found("pi", tmp_path, path)
+    assert launcher is not None
+    assert (launcher.needs, launcher.interpreter) == (("pi",), None)
     program(path / "pi")
     launcher = found("pi", tmp_path, path)
     assert launcher is not None
     assert launcher.needs == ()
+
+
+def test_a_path_of_its_own_is_searched(tmp_path: Path, path: Path) -> None:
+    """An agent whose configuration sets PATH is looked for there."""
+    program(tmp_path / "own" / "xy")
+    specs, _ = load({"agents": {"x": {"command": "xy", "env": {"PATH": str(tmp_path / "own")}}}})
+    launcher = launch.find(specs["x"], tmp_path / "root", {"PATH": str(path)})
+    assert launcher is not None
+    assert launcher.path == str(tmp_path / "own" / "xy")
 
 
 @pytest.mark.parametrize("text", ["", "\x7fELF", "#!", "#!/bin/sh", "#!\n"])

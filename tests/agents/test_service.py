@@ -93,6 +93,8 @@ async def test_problems_are_told_nearest_first(environ: dict[str, str], tmp_path
     path.write_text("#!/usr/bin/env node\n")
     info = await agents.info("claude")
     assert (info.installed, info.problem) == (True, f"{path} needs node, not found on PATH")
+    with pytest.raises(AgentNotInstalled, match="needs node"):
+        await agents.command("claude")
     put(tmp_path, "node")
     info = await agents.info("claude")
     assert info.problem == "no key or login for Anthropic found"
