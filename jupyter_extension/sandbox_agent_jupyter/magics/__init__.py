@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
@@ -12,6 +12,7 @@ from sandbox_agent_jupyter.magics.commands import Commands
 from sandbox_agent_jupyter.magics.completion import completer
 from sandbox_agent_jupyter.magics.context import MagicContext
 from sandbox_agent_jupyter.magics.grammar import help_text, parse_cell, parse_line
+from sandbox_agent_jupyter.magics.questions import keep_questions
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -52,8 +53,11 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     for name in ("%agent", "%%agent"):
         shell.set_hook("complete_command", completer(magics.context), str_key=name)
+    if keep_questions not in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.append(keep_questions)
     atexit.register(magics.context.close)
 
 
-def unload_ipython_extension(_shell: Any) -> None:
-    """Nothing to undo by hand: `%reload_ext` replaces the magics, and the client closes at exit."""
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """`%unload_ext`: questions go to IPython's help again; the client closes at exit."""
+    shell.input_transformers_cleanup.remove(keep_questions)
