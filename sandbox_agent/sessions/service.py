@@ -104,8 +104,9 @@ class Sessions:
         cwd = await asyncio.to_thread(_directory, request.cwd)
         servers = mcp_servers(request.mcp_servers)
         await self._agents.command(request.agent)  # unknown or not installed: said before anything is made
-        if session_id in self._creating or await self._records.session(session_id) is not None:
-            raise SessionAlreadyExists(f"there is a session {session_id} already", sessionId=session_id)
+        taken = SessionAlreadyExists(f"there is a session {session_id} already", sessionId=session_id)
+        if session_id in self._creating:
+            raise taken
         now = now_ms()
         row = SessionRow(
             id=session_id,
@@ -125,6 +126,8 @@ class Sessions:
         }
         self._creating.add(session_id)
         try:
+            if await self._records.session(session_id) is not None:
+                raise taken
             session = await self._make(row, {choice: value for choice, value in asked.items() if value is not None})
         finally:
             self._creating.discard(session_id)
