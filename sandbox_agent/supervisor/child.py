@@ -202,9 +202,12 @@ class Child:
                     log.error("tree of %s (pid %d) does not die", self.owner, self.pid)
                     break
             done = self.exit is not None
-            members = proctree.tree(await self._census.take(), self._token, self.pid)
-            alive, held = await self._strike(members, killing=killing, asked=asked)
-            if done and not alive:
+            rows = await self._census.take()
+            dead = [row for row in rows if row.dead and (row.pid, row.start) in asked and row.ppid == os.getpid()]
+            for row in dead:  # fell to us when its parent ended: we are PID 1, or a subreaper
+                proctree.reap(row.pid)
+            alive, held = await self._strike(proctree.tree(rows, self._token, self.pid), killing=killing, asked=asked)
+            if done and not alive and not dead:
                 clean += 1
                 continue
             # one look may miss what forks while the table is read: where there was more than the leader, look twice

@@ -69,6 +69,8 @@ class Supervisor:
 
     async def stop(self, grace: float = 2.0) -> None:
         """End every child's tree; nothing can be spawned afterwards."""
+        if self._stopped:
+            return
         self._stopped = True
         await asyncio.gather(*(child.end(grace) for child in self.children()))
         if self._sweeper is not None:
