@@ -8,7 +8,6 @@ from sandbox_agent.client import api, discovery, programs
 from sandbox_agent.client.acp import AcpServer
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
-from sandbox_agent.client.display import table_html
 from sandbox_agent.client.local import start_server
 from sandbox_agent.client.requests import create_request
 from sandbox_agent.client.results import AgentList
@@ -250,5 +249,6 @@ class SessionList:
         return f"SessionList({list(self.items)!r}{more})"
 
     def _repr_html_(self) -> str:
-        columns = ("id", "agent", "state", "title", "cwd")
-        return table_html("Sessions", columns, [[getattr(item, name) for name in columns] for item in self.items])
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.sessions_html([item.info for item in self.items])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, overload
 from sandbox_agent.client import api, programs
 from sandbox_agent.client.base import SessionBase
 from sandbox_agent.client.calls import perform
-from sandbox_agent.client.display import fields_html
 from sandbox_agent.client.permissions import AsyncPermissionWatch
 from sandbox_agent.client.requests import update_request
 from sandbox_agent.client.results import (
@@ -242,5 +241,6 @@ class AsyncPromptHandle:
         return f"<AsyncPromptHandle {self.id} {self._info.state}>"
 
     def _repr_html_(self) -> str:
-        info = self._info
-        return fields_html(f"Prompt {info.id}", {"state": info.state, "stop reason": info.stop_reason})
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.prompt_html(self._info)

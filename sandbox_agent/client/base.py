@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox_agent.client.content import to_prompt
-from sandbox_agent.client.display import fields_html
-from sandbox_agent.client.results import session_fields
 
 if TYPE_CHECKING:
     from sandbox_agent.client.content import Prompt
@@ -69,7 +67,9 @@ class SessionBase:
         return f"<{type(self).__name__} {self.id} {self.agent} {self.state}{title}>"
 
     def _repr_html_(self) -> str:
-        return fields_html(f"Session {self.id}", session_fields(self._info))
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.session_html(self._info)
 
 
 class AgentBase:
@@ -92,4 +92,6 @@ class AgentBase:
         return f"<{type(self).__name__} {self.url} {self._state()}>"
 
     def _repr_html_(self) -> str:
-        return fields_html(type(self).__name__, {"url": self.url, "client": self._state()})
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.card_html(type(self).__name__, {"URL": self.url}, state=self._state())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -54,7 +54,7 @@ def create_session(request: SessionCreateRequest) -> Program[SessionInfo]:
     """
     if request.id is not None:
         return (yield from perform(api.create_session(request, repeatable=False)))
-    request = msgspec.structs.replace(request, id=f"s-{uuid.uuid4().hex}")
+    request = msgspec.structs.replace(request, id=f"ses_{secrets.token_hex(10)}")
     try:
         return (yield from perform(api.create_session(request, repeatable=True)))
     except SessionAlreadyExists:

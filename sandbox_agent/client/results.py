@@ -1,15 +1,17 @@
-"""What the client's calls answer: the wire structs, dressed for a notebook, and a few values of the client's own."""
+"""What the client's calls answer: the wire structs, dressed for a notebook, and a few values of the client's own.
+
+`sandbox_agent.render` draws them; it is imported when something is first shown, so that nobody else pays for it.
+"""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, overload
 
 import msgspec
 
-from sandbox_agent.client.display import fields_html, shorten, table_html
 from sandbox_agent.wire import agents, health, sessions
 from sandbox_agent.wire import transcript as wire_transcript
 from sandbox_agent.wire.base import Wire
@@ -23,37 +25,45 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RESET = "_session/reset"
+RESET: Final = "_session/reset"
+"""Method of the event that stands for those removed by retention."""
+
+SHOWN: Final = 60
+"""Characters of a text that a ``repr`` shows."""
 
 
-class _Fields:
-    """Shows a struct as a table of its fields."""
-
-    __slots__ = ()
-    __struct_fields__: ClassVar[tuple[str, ...]]
-
-    def _repr_html_(self) -> str:
-        fields = {name: getattr(self, name) for name in self.__struct_fields__}
-        return fields_html(type(self).__name__, fields)
-
-
-class AgentInfo(agents.AgentInfo, _Fields, frozen=True, kw_only=True):
+class AgentInfo(agents.AgentInfo, frozen=True, kw_only=True):
     """An agent: whether it is installed and has credentials, and with ``config=True`` what it can be set to."""
 
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
 
-class SessionInfo(sessions.SessionInfo, _Fields, frozen=True, kw_only=True):
+        return render.agents_html([self])
+
+
+class SessionInfo(sessions.SessionInfo, frozen=True, kw_only=True):
     """A session as it was when asked."""
 
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
 
-class PromptInfo(sessions.PromptInfo, _Fields, frozen=True, kw_only=True):
+        return render.session_html(self)
+
+
+class PromptInfo(sessions.PromptInfo, frozen=True, kw_only=True):
     """A prompt as a job."""
 
     @property
     def done(self) -> bool:
         return self.state in {"completed", "cancelled", "failed"}
 
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
 
-class PermissionInfo(sessions.PermissionInfo, _Fields, frozen=True, kw_only=True):
+        return render.prompt_html(self)
+
+
+class PermissionInfo(sessions.PermissionInfo, frozen=True, kw_only=True):
     """A permission request: ``title`` of the tool call, the agent's ``options``, and how it was resolved."""
 
     @property
@@ -65,9 +75,19 @@ class PermissionInfo(sessions.PermissionInfo, _Fields, frozen=True, kw_only=True
         """The tool's kind in ACP's words (``edit``, ``execute``, ``read``, ...), ``other`` where it is not said."""
         return str(self.tool_call.get("kind") or "other")
 
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
 
-class HealthResponse(health.HealthResponse, _Fields, frozen=True, kw_only=True):
+        return render.permission_html(self)
+
+
+class HealthResponse(health.HealthResponse, frozen=True, kw_only=True):
     """``persisted`` is false while the server cannot write to its disk."""
+
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.card_html("Server", {"Status": self.status, "Persisted": self.persisted, "Problem": self.problem})
 
 
 class Transcript(wire_transcript.Transcript, frozen=True, kw_only=True):
@@ -83,7 +103,7 @@ class Transcript(wire_transcript.Transcript, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, items=tuple(item for item in self.items if item.turn == prompt_id))
 
     def to_markdown(self) -> str:
-        from sandbox_agent import render  # noqa: PLC0415 - costs time only when something is shown
+        from sandbox_agent import render  # noqa: PLC0415
 
         return render.to_markdown(self)
 
@@ -108,7 +128,7 @@ class Transcript(wire_transcript.Transcript, frozen=True, kw_only=True):
         return self.to_html()
 
 
-class SessionEvent(sessions.SessionEvent, _Fields, frozen=True, kw_only=True):
+class SessionEvent(sessions.SessionEvent, frozen=True, kw_only=True):
     """One raw JSON-RPC envelope of a session, with accessors for what is most asked of it."""
 
     @property
@@ -142,6 +162,11 @@ class SessionEvent(sessions.SessionEvent, _Fields, frozen=True, kw_only=True):
         kind = f" {update['sessionUpdate']}" if "sessionUpdate" in update else ""
         return f"<SessionEvent {self.sequence} {self.sender} {what}{kind}>"
 
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.events_html([self])
+
 
 class EventPage(Wire, frozen=True, kw_only=True):
     """Some events, and where the next page starts. ``reset``: events before the first were removed by retention."""
@@ -156,6 +181,11 @@ class EventPage(Wire, frozen=True, kw_only=True):
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.events_html(self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +239,7 @@ class PromptResult:
         return self.text
 
     def __repr__(self) -> str:
-        text = shorten(self.text, 60)
+        text = textwrap.shorten(self.text, SHOWN, placeholder="…")
         return f"<PromptResult {self.info.state} {self.stop_reason or '-'} {text!r}>"
 
     def _repr_html_(self) -> str:
@@ -217,11 +247,9 @@ class PromptResult:
 
 
 class Listing(Sequence[T], Generic[T]):
-    """A tuple that shows itself as a table."""
+    """A tuple with a display of its own."""
 
     __slots__ = ("items",)
-    _title = "Items"
-    _columns: tuple[str, ...] = ()
 
     def __init__(self, items: Sequence[T]) -> None:
         self.items = tuple(items)
@@ -239,19 +267,11 @@ class Listing(Sequence[T], Generic[T]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.items)!r})"
 
-    def _rows(self) -> list[tuple[Any, ...]]:
-        return [tuple(getattr(item, column) for column in self._columns) for item in self.items]
-
-    def _repr_html_(self) -> str:
-        return table_html(self._title, self._columns, self._rows())
-
 
 class AgentList(Listing[AgentInfo]):
     """The agents the server knows, by position or by id."""
 
     __slots__ = ()
-    _title = "Agents"
-    _columns = ("id", "installed", "credentials_available", "version", "problem", "hint")
 
     def get(self, agent_id: str) -> AgentInfo | None:
         """The agent of that id."""
@@ -260,25 +280,41 @@ class AgentList(Listing[AgentInfo]):
     def __repr__(self) -> str:
         return f"AgentList({', '.join(agent.id + ('' if agent.installed else ' (not installed)') for agent in self)})"
 
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.agents_html(self.items)
+
 
 class PermissionList(Listing[PermissionInfo]):
     """Permission requests, oldest first."""
 
     __slots__ = ()
-    _title = "Permissions"
-    _columns = ("id", "kind", "title", "state", "available_replies", "reply", "resolved_by")
 
     @property
     def pending(self) -> tuple[PermissionInfo, ...]:
         return tuple(permission for permission in self.items if permission.state == "pending")
 
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.table_html(
+            ("Request", "Kind", "Title", "State", "Answer"),
+            [(p.id, p.kind, p.title, p.state, p.reply or " | ".join(p.available_replies)) for p in self.items],
+        )
+
 
 class PromptList(Listing[PromptInfo]):
-    """A session's prompts."""
+    """A session's prompts, in the order they were given."""
 
     __slots__ = ()
-    _title = "Prompts"
-    _columns = ("id", "state", "stop_reason", "created_at_ms")
+
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.table_html(
+            ("Prompt", "State", "Stop reason"), [(p.id, p.state, p.stop_reason or "") for p in self.items]
+        )
 
 
 def messages_text(items: Sequence[TranscriptItem]) -> str:
@@ -289,20 +325,3 @@ def messages_text(items: Sequence[TranscriptItem]) -> str:
         if isinstance(item, MessageItem) and item.role == "agent"
     )
     return "\n\n".join(text for text in said if text)
-
-
-def session_fields(info: SessionInfo) -> dict[str, object]:
-    """What a session shows of itself."""
-    updated = datetime.fromtimestamp(info.updated_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return {
-        "agent": info.agent,
-        "title": info.title,
-        "state": info.state,
-        "cwd": info.cwd,
-        "model": info.model,
-        "mode": info.mode,
-        "thought level": info.thought_level,
-        "continuity": info.continuity,
-        "pending permissions": info.pending_permissions or None,
-        "updated": updated,
-    }
