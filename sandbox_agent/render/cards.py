@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from sandbox_agent.render.html import root
 from sandbox_agent.render.markup import Markup, join, tag
-from sandbox_agent.render.parts import content_text, cut, duration, usage_text
+from sandbox_agent.render.parts import content_text, cut, duration, pretty, usage_text
 from sandbox_agent.render.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    import msgspec
 
     from sandbox_agent.wire.agents import AgentInfo
     from sandbox_agent.wire.base import JsonObject
@@ -164,7 +164,7 @@ def _value(value: Any) -> str:
     if value is True:
         return "yes"
     if isinstance(value, dict | list | tuple):
-        return cut(msgspec.json.encode(value).decode(), _PEEK)[0]
+        return cut(pretty(value, None), _PEEK)[0]
     return str(value)
 
 

@@ -55,6 +55,9 @@ _IMAGE_LIMIT = 1_000_000
 _LONG = 24
 """Lines from which a call's output is collapsed."""
 
+_SHOWN = frozenset({"edit", "delete", "move", "execute", "other"})
+"""Kinds of calls that change something: what they did is open to see, unless it is long."""
+
 _STATES = {"completed": "sa-ok", "failed": "sa-bad", "in_progress": "sa-busy", "running": "sa-busy"}
 
 
@@ -154,7 +157,7 @@ def _message(item: MessageItem, limit: int | None) -> Markup:
 
 def _unknown(item: UnknownItem, limit: int | None) -> Markup:
     name = f"Unknown update: {item.update.get('sessionUpdate')}"
-    bar = tag("summary", tag("span", "?", cls="sa-mark"), tag("span", name, cls="sa-name"))
+    bar = tag("summary", tag("span", "?", cls="sa-mark"), tag("span", name, cls="sa-name"), tag("span", cls="sa-facts"))
     return tag("details", bar, tag("div", _output(pretty(item.update), limit), cls="sa-body"), cls="sa-card")
 
 
@@ -218,18 +221,15 @@ def _thought(item: ThoughtItem, limit: int | None) -> Markup:
 
 
 def _call(call: ToolCallItem, permissions: list[PermissionItem], limit: int | None) -> Markup:
-    facts: list[Markup] = []
-    parts: list[Markup] = []
-    height = 0
     command = command_of(call)
+    contents = output_of(call)
+    diffs = [diff_of(block) for block in contents if block.get("type") == "diff"]
+    others = [block for block in contents if block.get("type") != "diff"]
+    parts = [_diff(diff, limit) for diff in diffs] + [_call_content(block, limit) for block in others]
     if command and command not in call.title:
-        parts.append(tag("pre", tag("span", f"$ {cut(command, limit)[0]}", cls="sa-cmd")))
-    for block in output_of(call):
-        part, facts_of_block, count = _call_content(block, limit)
-        parts.append(part)
-        facts += facts_of_block
-        height += count
-    facts += [_permission_fact(permission) for permission in permissions]
+        parts.insert(0, tag("pre", tag("span", f"$ {cut(command, limit)[0]}", cls="sa-cmd")))
+    parts = [part for part in parts if part]
+    facts = [*_stats(diffs), *map(_exit, others), *map(_permission_fact, permissions)]
     name = tag("code", call.title) if command and command in call.title else tag("span", call.title)
     bar = (
         tag("span", MARKS[call.status], cls="sa-mark", title=call.status.replace("_", " ")),
@@ -238,36 +238,41 @@ def _call(call: ToolCallItem, permissions: list[PermissionItem], limit: int | No
         tag("span", *facts, cls="sa-facts"),
     )
     cls = f"sa-card sa-call {_STATES.get(call.status, '')}".strip()
-    parts = [part for part in parts if part]
     if not parts:
         return tag("div", tag("div", *bar, cls="sa-bar"), cls=cls)
-    shown = height <= _LONG and (call.kind in {"edit", "delete", "execute", "other"} or call.status == "failed")
+    height = sum(len(diff.lines) for diff in diffs) + sum(map(_height, others))
+    shown = height <= _LONG and (call.kind in _SHOWN or call.status == "failed")
     return tag("details", tag("summary", *bar), tag("div", *parts, cls="sa-body"), cls=cls, open=shown)
 
 
-def _call_content(block: JsonObject, limit: int | None) -> tuple[Markup, list[Markup], int]:
-    """A content of a call: its HTML, what of it belongs into the title row, and its height in lines."""
-    kind = block.get("type")
-    if kind == "diff":
-        diff = diff_of(block)
-        facts = [
-            tag("span", f"{sign}{count:,}", cls=cls)
-            for sign, count, cls in (("+", diff.added, "sa-add"), (MINUS, diff.removed, "sa-del"))
-            if count
-        ]
-        return _diff(diff, limit), facts, len(diff.lines) + 1
-    if kind == "terminal":
-        output = str(block.get("output", ""))
-        code = exit_text(block)
-        facts = [tag("span", code, cls="sa-no")] if code and code != "exit 0" else []
-        return _output(output, limit, end=True), facts, output.count("\n")
+def _call_content(block: JsonObject, limit: int | None) -> Markup:
+    """A content of a call that is no diff."""
+    if block.get("type") == "terminal":
+        return _output(str(block.get("output", "")), limit, end=True)
     inner = block.get("content")
     inner = inner if isinstance(inner, dict) else block
     if inner.get("type") == "text":
-        text, _ = unfenced(str(inner.get("text", "")))
-        return _output(text, limit), [], text.count("\n")
-    shown = tag("div", _blocks((inner,), limit), cls="sa-part")
-    return shown, [], 1
+        return _output(unfenced(str(inner.get("text", "")))[0], limit)
+    return tag("div", _blocks((inner,), limit), cls="sa-part")
+
+
+def _height(block: JsonObject) -> int:
+    inner = block.get("content")
+    return str(inner.get("text", "") if isinstance(inner, dict) else block.get("output", "")).count("\n")
+
+
+def _stats(diffs: list[Diff]) -> list[Markup]:
+    counts = (
+        ("+", sum(diff.added for diff in diffs), "sa-add"),
+        (MINUS, sum(diff.removed for diff in diffs), "sa-del"),
+    )
+    return [tag("span", f"{sign}{count:,}", cls=cls) for sign, count, cls in counts if count]
+
+
+def _exit(block: JsonObject) -> Markup:
+    """How a command ended, when not well."""
+    code = exit_text(block)
+    return tag("span", code, cls="sa-no") if code and code != "exit 0" else Markup("")
 
 
 def _output(text: str, limit: int | None, *, end: bool = False) -> Markup:
@@ -340,14 +345,16 @@ def permission(item: PermissionItem) -> Markup:
 
 
 def _notice(item: NoticeItem) -> Markup:
-    detail = tag("pre", plain(item.detail).rstrip()) if item.detail else None
-    if detail and lines_in(item.detail or "") > 1 and item.level != "error":
-        detail = tag("details", tag("summary", lines(lines_in(item.detail or "")), cls="sa-small"), detail)
-    return tag("div", tag("span", item.text), detail, cls=f"sa-note sa-{item.level}")
-
-
-def lines_in(text: str) -> int:
-    return len(text.strip().splitlines())
+    detail = plain(item.detail or "").strip()
+    count = len(detail.splitlines())
+    shown: Markup | None = None
+    if count == 1:
+        shown = tag("span", f" — {detail}", cls="sa-dim")
+    elif count:
+        shown = tag("pre", detail)
+        if item.level != "error":
+            shown = tag("details", tag("summary", lines(count), cls="sa-small"), shown)
+    return tag("div", tag("span", item.text), shown, cls=f"sa-note sa-{item.level}")
 
 
 def _turn(item: TurnItem) -> Markup:

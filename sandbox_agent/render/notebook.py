@@ -9,7 +9,7 @@ from sandbox_agent.render.markdown import blocks, call_markdown, item_markdown, 
 from sandbox_agent.render.markup import visible
 from sandbox_agent.render.parts import command_of, cut, exit_text, left_out, output_of, shown_items, usage_text
 from sandbox_agent.render.prose import safe_image
-from sandbox_agent.render.text import content as content_text
+from sandbox_agent.render.text import content
 from sandbox_agent.wire.transcript import MessageItem, ToolCallItem
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def _message(cell_id: str, item: MessageItem, limit: int | None) -> JsonObject:
 
 def _command(cell_id: str, call: ToolCallItem, limit: int | None) -> JsonObject:
     command = visible(plain(command_of(call) or call.title))
-    source = "\n".join(f"# $ {line}" if index == 0 else f"#   {line}" for index, line in enumerate(command.split("\n")))
+    first, *more = command.splitlines() or [""]
+    source = "\n".join([f"# $ {first}", *(f"#   {line}" for line in more)])
     failed = call.status == "failed"
     texts = [visible(plain(_output(block, limit))) for block in output_of(call)]
     text = "\n".join(filter(None, texts))
@@ -87,7 +88,8 @@ def _command(cell_id: str, call: ToolCallItem, limit: int | None) -> JsonObject:
 
 def _output(block: JsonObject, limit: int | None) -> str:
     if block.get("type") != "terminal":
-        return content_text(block, limit)
+        shown, rest = cut(content(block, None), limit)
+        return shown + (f"\n{left_out(rest)}" if rest else "")
     shown, rest = cut(plain(str(block.get("output", ""))).rstrip(), limit, end=True)
     status = exit_text(block)
     parts = [left_out(rest) if rest else "", shown, f"[{status}]" if status and status != "exit 0" else ""]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from sandbox_agent.wire.transcript import MessageItem
 
@@ -106,8 +105,8 @@ def raw_text(raw: Any) -> str:
     return pretty(raw)
 
 
-def pretty(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+def pretty(value: Any, indent: int | None = 2) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, default=str)
 
 
 def output_of(call: ToolCallItem) -> list[JsonObject]:

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 LIMIT = 4_000
 """Characters of one tool call's content that are shown by default; messages are shown whole."""
 
+_LINES = 24
+"""Lines of one tool call's content that are shown where there is a limit at all."""
+
 
 def to_text(transcript: Transcript, *, limit: int | None = LIMIT) -> str:
     """A transcript as text; no escape sequence of an agent reaches the terminal."""
@@ -55,7 +58,7 @@ def item_text(item: TranscriptItem, *, limit: int | None = LIMIT) -> str:
     """One item as text."""
     match item:
         case MessageItem():
-            text = content_text(item.content)
+            text = content_text(item.content).rstrip()
             shown = indent(text, "> ", lambda _line: True) if item.role == "user" else text
         case ThoughtItem():
             shown = indent(content_text(item.content).strip(), "  ~ ", lambda _line: True)
@@ -77,7 +80,8 @@ def item_text(item: TranscriptItem, *, limit: int | None = LIMIT) -> str:
 
 def permission_text(item: PermissionItem) -> str:
     """A permission and how it stands."""
-    shown = f"? Permission: {item.title} - {outcome(item)}"
+    mark = "?" if item.state == "pending" else "✗" if item.reply == "reject" else MARKS[item.state]
+    shown = f"{mark} Permission: {item.title} - {outcome(item)}"
     if item.state == "pending" and item.options:
         shown += "\n    " + " | ".join(option.name for option in item.options)
     return shown
@@ -103,16 +107,27 @@ def content(block: JsonObject, limit: int | None) -> str:
         lines = ["..." if sign == "@" else f"{sign} {line}" for sign, line in diff.lines]
         text = "\n".join([f"{diff.path} ({diff.stats or 'unchanged'})", *lines])
     elif block.get("type") == "terminal":
-        told = plain(str(block.get("output", ""))).rstrip()
-        tail, rest = cut(told, limit, end=True)
+        tail = _cut(plain(str(block.get("output", ""))).rstrip(), limit, end=True)
         code = exit_text(block)
-        shown = [left_out(rest) if rest else "", tail, f"[{code}]" if code and code != "exit 0" else ""]
-        return "\n".join(filter(None, shown))
+        return "\n".join(filter(None, [tail, f"[{code}]" if code and code != "exit 0" else ""]))
     else:
         inner = block.get("content")
         text = unfenced(content_text([inner if isinstance(inner, dict) else block]))[0].rstrip()
-    shown_text, rest = cut(text, limit)
-    return shown_text + (f"\n{left_out(rest)}" if rest else "")
+    return _cut(text, limit)
+
+
+def _cut(text: str, limit: int | None, *, end: bool = False) -> str:
+    """A text of few lines and characters, with a note of what is left out; its end, if so asked."""
+    lines = text.split("\n")
+    note = ""
+    if limit is not None and len(lines) > _LINES:
+        note = left_out(len(lines) - _LINES, "lines")
+        text = "\n".join(lines[-_LINES:] if end else lines[:_LINES])
+    text, rest = cut(text, limit, end=end)
+    note = note or (left_out(rest) if rest else "")
+    if not note:
+        return text
+    return f"{note}\n{text}" if end else f"{text}\n{note}"
 
 
 def _plan(item: PlanItem) -> str:
