@@ -19,10 +19,12 @@ from sandbox_agent.render.parts import (
     exit_text,
     left_out,
     lines,
+    mode_name,
     outcome,
     output_of,
     pretty,
     shown_items,
+    todos_of,
     turn_summary,
     unfenced,
     usage_text,
@@ -41,6 +43,8 @@ from sandbox_agent.wire.transcript import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sandbox_agent.render.diff import Diff
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.transcript import Transcript, TranscriptItem
@@ -95,7 +99,7 @@ def root(*parts: Markup, live: bool = False) -> Markup:
 
 
 def _head(transcript: Transcript) -> Markup:
-    facts = [fact for fact in (transcript.model, transcript.mode, usage_text(transcript.usage)) if fact]
+    facts = [fact for fact in (transcript.model, mode_name(transcript), usage_text(transcript.usage)) if fact]
     return tag(
         "div",
         tag("b", transcript.agent or "agent"),
@@ -222,12 +226,15 @@ def _thought(item: ThoughtItem, limit: int | None) -> Markup:
 
 def _call(call: ToolCallItem, permissions: list[PermissionItem], limit: int | None) -> Markup:
     command = command_of(call)
-    contents = output_of(call)
+    todos = todos_of(call)
+    contents = [] if todos else output_of(call)
     diffs = [diff_of(block) for block in contents if block.get("type") == "diff"]
     others = [block for block in contents if block.get("type") != "diff"]
     parts = [_diff(diff, limit) for diff in diffs] + [_call_content(block, limit) for block in others]
     if command and command not in call.title:
         parts.insert(0, tag("pre", tag("span", f"$ {cut(command, limit)[0]}", cls="sa-cmd")))
+    if todos:
+        parts.append(tag("div", _checklist(todos), cls="sa-plan"))
     parts = [part for part in parts if part]
     facts = [*_stats(diffs), *map(_exit, others), *map(_permission_fact, permissions)]
     name = tag("code", call.title) if command and command in call.title else tag("span", call.title)
@@ -309,19 +316,24 @@ def _permission_fact(item: PermissionItem) -> Markup:
 # -- the rest ----------------------------------------------------------------------------------------------------
 
 
-def _plan(item: PlanItem, limit: int | None) -> Markup:
+def _checklist(entries: Iterable[JsonObject]) -> Markup:
     marks = {"completed": ("☑", "sa-done"), "in_progress": ("▣", "sa-now")}
-    entries = []
-    for entry in item.entries:
+    rows = []
+    for entry in entries:
         mark, cls = marks.get(str(entry.get("status")), ("☐", None))
-        text = str(entry.get("content") or "")
-        entries.append(tag("li", tag("span", mark, cls="sa-mark"), tag("span", text), cls=cls))
+        rows.append(tag("li", tag("span", mark, cls="sa-mark"), tag("span", str(entry.get("content") or "")), cls=cls))
+    return tag("ul", *rows)
+
+
+def _plan(item: PlanItem, limit: int | None) -> Markup:
     done = sum(entry.get("status") == "completed" for entry in item.entries)
-    label = "Plan" + (f" · {done} of {len(entries)}" if entries else "") + (" · dropped" if item.removed else "")
+    label = (
+        "Plan" + (f" · {done} of {len(item.entries)}" if item.entries else "") + (" · dropped" if item.removed else "")
+    )
     return tag(
         "div",
         tag("div", label, cls="sa-small"),
-        tag("ul", *entries) if entries else None,
+        _checklist(item.entries) if item.entries else None,
         tag("div", prose(cut(item.markdown, limit)[0]), cls="sa-prose") if item.markdown else None,
         tag("div", tag("code", item.uri)) if item.uri else None,
         cls="sa-card sa-plan",

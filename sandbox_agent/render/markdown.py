@@ -16,10 +16,12 @@ from sandbox_agent.render.parts import (
     cut,
     exit_text,
     left_out,
+    mode_name,
     outcome,
     output_of,
     pretty,
     shown_items,
+    todos_of,
     turn_summary,
     unfenced,
     usage_text,
@@ -48,7 +50,7 @@ LIMIT = 20_000
 
 def to_markdown(transcript: Transcript, *, limit: int | None = LIMIT) -> str:
     """A transcript as a document; an agent's own Markdown stays as it wrote it."""
-    facts = [transcript.agent, transcript.model, transcript.mode, usage_text(transcript.usage)]
+    facts = [transcript.agent, transcript.model, mode_name(transcript), usage_text(transcript.usage)]
     head = [f"# {words(transcript.title or 'Session')}", " · ".join(words(fact) for fact in facts if fact)]
     items = [item_markdown(item, limit=limit) for item in shown_items(transcript.items)]
     return visible("\n\n".join(filter(None, [*head, *items])) + "\n")
@@ -85,7 +87,9 @@ def call_markdown(call: ToolCallItem, *, limit: int | None = LIMIT) -> str:
     head = f"{MARKS[call.status]} **{KINDS.get(call.kind, words(call.kind))}** {code(call.title)}"
     command = command_of(call)
     parts = [fenced(command, "sh")] if command and command not in call.title else []
-    parts += [text for text in (_content(block, limit) for block in output_of(call)) if text]
+    todos = todos_of(call)
+    texts = [_checklist(todos)] if todos else [_content(block, limit) for block in output_of(call)]
+    parts += [text for text in texts if text]
     if not parts:
         return head
     body = "\n\n".join(parts)
@@ -161,11 +165,15 @@ def _content(block: JsonObject, limit: int | None) -> str:
     return fenced(shown, language) + note if shown.strip() else ""
 
 
-def _plan(item: PlanItem) -> str:
+def _checklist(entries: Iterable[JsonObject]) -> str:
     marks = {"completed": "[x]", "in_progress": "[ ] *(now)*"}
-    entries = [
-        f"- {marks.get(str(entry.get('status')), '[ ]')} {words(str(entry.get('content') or ''))}"
-        for entry in item.entries
-    ]
+    return "\n".join(
+        f"- {marks.get(str(entry.get('status')), '[ ]')} {words(str(entry.get('content') or ''))}" for entry in entries
+    )
+
+
+def _plan(item: PlanItem) -> str:
     head = "**Plan** (dropped)" if item.removed else "**Plan**"
-    return "\n\n".join(filter(None, [head, "\n".join(entries), item.markdown, code(item.uri) if item.uri else ""]))
+    return "\n\n".join(
+        filter(None, [head, _checklist(item.entries), item.markdown, code(item.uri) if item.uri else ""])
+    )

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from sandbox_agent.render.ansi import plain
 from sandbox_agent.render.markdown import blocks, call_markdown, item_markdown, words
 from sandbox_agent.render.markup import visible
-from sandbox_agent.render.parts import command_of, cut, exit_text, left_out, output_of, shown_items, usage_text
+from sandbox_agent.render.parts import (
+    command_of,
+    cut,
+    exit_text,
+    left_out,
+    mode_name,
+    output_of,
+    shown_items,
+    usage_text,
+)
 from sandbox_agent.render.prose import safe_image
 from sandbox_agent.render.text import content
 from sandbox_agent.wire.transcript import MessageItem, ToolCallItem
@@ -25,7 +34,7 @@ def to_notebook(transcript: Transcript, *, limit: int | None = LIMIT) -> JsonObj
 
     A command's cell holds it as a comment: running all cells of an exported conversation must not act again.
     """
-    facts = [transcript.agent, transcript.model, transcript.mode, usage_text(transcript.usage)]
+    facts = [transcript.agent, transcript.model, mode_name(transcript), usage_text(transcript.usage)]
     head = f"# {words(transcript.title or 'Session')}\n\n{' · '.join(words(fact) for fact in facts if fact)}"
     cells = [_markdown("head", head.strip())]
     for number, item in enumerate(shown_items(transcript.items)):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sandbox_agent.wire.base import JsonObject
-    from sandbox_agent.wire.transcript import PermissionItem, ToolCallItem, TranscriptItem, TurnItem
+    from sandbox_agent.wire.transcript import PermissionItem, ToolCallItem, Transcript, TranscriptItem, TurnItem
 
 KINDS = {
     "read": "read",
@@ -115,6 +115,25 @@ def output_of(call: ToolCallItem) -> list[JsonObject]:
         return list(call.content)
     text = raw_text(call.raw_output)
     return [{"type": "content", "content": {"type": "text", "text": text}}] if text.strip() else []
+
+
+def todos_of(call: ToolCallItem) -> list[JsonObject]:
+    """The list a todo tool wrote, where an agent plans by calling one."""
+    todos = call.raw_input.get("todos") if isinstance(call.raw_input, dict) else None
+    if not isinstance(todos, list) or not all(isinstance(todo, dict) and "content" in todo for todo in todos):
+        return []
+    return todos
+
+
+def mode_name(transcript: Transcript) -> str | None:
+    """The mode by its name; some agents' ids are addresses."""
+    mode = transcript.mode
+    options = [option for option in transcript.config_options if option.get("category") == "mode"]
+    for option in options:
+        for choice in option.get("options") or ():
+            if isinstance(choice, dict) and choice.get("value") == mode and isinstance(choice.get("name"), str):
+                return str(choice["name"])
+    return re.split("[#/]", mode)[-1] if mode else None
 
 
 def exit_text(terminal: JsonObject) -> str | None:

@@ -16,10 +16,12 @@ from sandbox_agent.render.parts import (
     cut,
     exit_text,
     left_out,
+    mode_name,
     outcome,
     output_of,
     pretty,
     shown_items,
+    todos_of,
     turn_summary,
     unfenced,
     usage_text,
@@ -36,6 +38,8 @@ from sandbox_agent.wire.transcript import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.transcript import Transcript, TranscriptItem
 
@@ -48,7 +52,7 @@ _LINES = 24
 
 def to_text(transcript: Transcript, *, limit: int | None = LIMIT) -> str:
     """A transcript as text; no escape sequence of an agent reaches the terminal."""
-    facts = [transcript.agent, transcript.title, transcript.mode, usage_text(transcript.usage)]
+    facts = [transcript.agent, transcript.title, mode_name(transcript), usage_text(transcript.usage)]
     head = " · ".join(fact for fact in facts if fact)
     parts = [item_text(item, limit=limit) for item in shown_items(transcript.items)]
     return "\n\n".join(filter(None, [clean(head), *parts])) + "\n"
@@ -96,7 +100,9 @@ def _call(call: ToolCallItem, limit: int | None) -> str:
     command = command_of(call)
     if command and command not in call.title:
         parts.append(f"    $ {command}")
-    parts += [indent(text, "    ") for text in (content(block, limit) for block in output_of(call)) if text]
+    todos = todos_of(call)
+    texts = [_checklist(todos)] if todos else [content(block, limit) for block in output_of(call)]
+    parts += [indent(text, "    ") for text in texts if text]
     return "\n".join(parts)
 
 
@@ -130,8 +136,11 @@ def _cut(text: str, limit: int | None, *, end: bool = False) -> str:
     return f"{note}\n{text}" if end else f"{text}\n{note}"
 
 
-def _plan(item: PlanItem) -> str:
+def _checklist(entries: Iterable[JsonObject]) -> str:
     marks = {"completed": "[x]", "in_progress": "[~]"}
-    lines = [f"  {marks.get(str(entry.get('status')), '[ ]')} {entry.get('content') or ''}" for entry in item.entries]
+    return "\n".join(f"{marks.get(str(entry.get('status')), '[ ]')} {entry.get('content') or ''}" for entry in entries)
+
+
+def _plan(item: PlanItem) -> str:
     head = "Plan (dropped)" if item.removed else "Plan"
-    return "\n".join(filter(None, [head, *lines, item.markdown, item.uri]))
+    return "\n".join(filter(None, [head, indent(_checklist(item.entries), "  "), item.markdown, item.uri]))

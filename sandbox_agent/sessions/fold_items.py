@@ -104,7 +104,7 @@ class Stream(msgspec.Struct):
             self.runs.clear()
 
 
-class ItemsState(msgspec.Struct, array_like=True):
+class ItemsState(msgspec.Struct):
     items: list[TranscriptItem] = []
     recent: list[str] = []
     stream: Stream | None = None

@@ -51,7 +51,7 @@ class Terminal(msgspec.Struct):
         return text
 
 
-class ToolsState(msgspec.Struct, array_like=True):
+class ToolsState(msgspec.Struct):
     calls: dict[str, str] = {}
     open: list[str] = []
     closed: list[str] = []
@@ -103,13 +103,11 @@ class Tools:
             self.update(at, call)
             return
         changes = _changes(call)
-        gaps = {
-            key: value
-            for key, value in changes.items()
-            if key not in {"status", "title"} and not getattr(item, key) and value
-        }
+        gaps = {key: value for key, value in changes.items() if value and not getattr(item, key)}
         if item.kind == "other" and "kind" in changes:
             gaps["kind"] = changes["kind"]
+        if item.title.isalnum() and "title" in changes:  # no more than the tool's name ("Edit")
+            gaps["title"] = changes["title"]
         if gaps:
             item = msgspec.structs.replace(item, updated=at.sequence, **gaps)
             self._items.put(item)

@@ -2,7 +2,8 @@
 
 Real agents fail in four shapes: a JSON-RPC error; an ordinary message ("Error: ...") and then ``end_turn``; a private
 notification; nothing at all and then ``end_turn``. Each becomes the same: a turn in state ``failed`` with an
-``error``. The last three are inferred, so the rules are narrow and say so in ``error.inferred``:
+``error``, and a notice of it where the transcript does not say it already. The last three are inferred, so the rules
+are narrow and say so in ``error.inferred``:
 
 - ``message``: the turn made no tool call, and its last message came in one piece (a model's words stream), opens like
   an error, and the agent accounted no tokens for the turn;

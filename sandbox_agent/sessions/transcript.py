@@ -45,7 +45,11 @@ _SPEAKERS: dict[str, Speaker] = {
 _OPENINGS = ("Info: ", "Warning: ", "Error: ")
 
 
-class _State(msgspec.Struct, array_like=True):
+_VERSION = 1
+
+
+class _State(msgspec.Struct):
+    version: int
     sequence: int
     header: Header
     header_updated: int
@@ -62,13 +66,13 @@ class Fold:
     """Accumulates journal entries; ``snapshot`` and ``since`` give frozen items, unchanged ones being the same objects.
 
     ``apply`` takes entries in order. ``state`` is a checkpoint: ``Fold(session_id, state=...)`` goes on exactly where
-    it was taken.
+    it was taken. One of another version cannot be read: the fold then starts anew, at ``sequence`` 0.
     """
 
     def __init__(self, session_id: str, agent: str | None = None, state: bytes | None = None) -> None:
         self.session_id = session_id
         self.agent = agent
-        kept = msgspec.json.decode(state, type=_State) if state else None
+        kept = _restored(state) if state else None
         self.sequence = kept.sequence if kept else 0
         self.header_updated = kept.header_updated if kept else 0
         self._header = kept.header if kept else Header()
@@ -122,6 +126,7 @@ class Fold:
         """A checkpoint."""
         return msgspec.json.encode(
             _State(
+                version=_VERSION,
                 sequence=self.sequence,
                 header=self._header,
                 header_updated=self.header_updated,
@@ -451,7 +456,7 @@ class Fold:
             error = inferred_error(turn, stop_reason, usage, self._last_piece(prompt_id))
         if error is not None or item.state == "failed":
             state = "failed"
-        if error is not None and not (turn is not None and turn.exited):
+        if error is not None and error.get("inferred") != "message" and not (turn is not None and turn.exited):
             self._notes.fault(at, prompt_id, error_text(error))
         ended = msgspec.structs.replace(
             item,
@@ -483,6 +488,14 @@ class Fold:
             if getattr(header, key) != value:
                 setattr(header, key, value)
                 self.header_updated = at.sequence
+
+
+def _restored(state: bytes) -> _State | None:
+    try:
+        kept = msgspec.json.decode(state, type=_State)
+    except msgspec.DecodeError:
+        return None
+    return kept if kept.version == _VERSION else None
 
 
 def _common(at: Moment) -> dict[str, Any]:

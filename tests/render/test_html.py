@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox_agent.render import item_html, to_html
+from sandbox_agent.render import item_html, to_html, to_markdown, to_text
 from sandbox_agent.sessions.transcript import Fold
 from sandbox_agent.wire.transcript import (
     MessageItem,
@@ -192,6 +192,21 @@ def test_long_looks_are_collapsed_and_short_changes_open() -> None:
 def test_a_call_shows_the_command_its_title_hides() -> None:
     """What runs is shown even where the agent gave it a pretty name."""
     assert "$ rm -rf /" in text_in(item_html(call(title="Tidy up", raw_input={"command": "rm -rf /"})))
+
+
+def test_a_todo_tool_is_shown_as_a_checklist() -> None:
+    """OpenCode plans by calling a tool: the list is shown, not its JSON."""
+    shown = text_in(to_html(folded("opencode/plan")))
+    assert "▣Read the code☐Write the fix" in shown
+    assert "[~] Read the code" in to_text(folded("opencode/plan"))
+    assert "- [ ] Write the fix" in to_markdown(folded("opencode/plan"))
+
+
+def test_a_mode_is_shown_by_its_name() -> None:
+    """Copilot's mode ids are addresses."""
+    shown = text_in(to_html(folded("copilot/text")))
+    assert "agentclientprotocol" not in shown
+    assert "Agent" in shown
 
 
 def test_characters_that_reorder_text_are_named() -> None:
