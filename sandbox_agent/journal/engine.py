@@ -214,9 +214,9 @@ class Engine:
 
     def _failed(self, fault: StoreFault) -> None:
         if not self.degraded:
-            logger.error("the store cannot write, serving from memory", extra={"problem": fault.problem})
+            logger.error("the store cannot write, serving from memory", extra={"problem": fault.detail})
         self.degraded = True
-        self.health = StoreHealth(persisted=False, problem=fault.problem, hint=fault.hint)
+        self.health = StoreHealth(persisted=False, problem=fault.detail, hint=fault.hint)
         for journal in list(self._behind):
             journal.degrade()
         self._release_barriers()
@@ -244,9 +244,8 @@ class Engine:
             self._write()
         finally:
             if not self._stopping.is_set():
-                self._tell(
-                    self._failed, StoreFault("the store's writer ended by a fault of ours", "restart the server")
-                )
+                fault = StoreFault("the store's writer ended by a fault of ours", hint="restart the server")
+                self._tell(self._failed, fault)
 
     def _write(self) -> None:
         pending: list[Operation] = []

@@ -163,22 +163,28 @@ class PostgresStore(Store):
             try:
                 writer = self._lock(until=0)
             except StoreUnavailable as problem:
-                raise StoreFault(problem.detail, problem.hint) from problem
+                raise StoreFault(problem.detail, hint=problem.hint) from problem
             row = writer.execute("SELECT epoch FROM sandbox_agent.meta").fetchone()
             if row is None or row[0] != self._epoch:
                 writer.close()
-                raise StoreFault("another server took over the PostgreSQL store", "restart this server")
+                raise StoreFault("another server took over the PostgreSQL store", hint="restart this server")
             self._writer = writer
         return self._writer
 
     def commit(self, batch: Sequence[Operation]) -> None:
         try:
-            writer = self._writing()
-            with writer.pipeline(), writer.transaction(), writer.cursor() as cursor:
-                self._carry_out(cursor, batch)
+            try:
+                self._transact(self._writing(), batch)
+            except psycopg.OperationalError:
+                # A connection that broke in its sleep is no reason to call the store away.
+                self._transact(self._writing(), batch)
         except psycopg.Error as error:
             problem = f"events cannot be written to PostgreSQL: {str(error).strip()}"
-            raise StoreFault(problem, "check that the PostgreSQL server is up and has space") from error
+            raise StoreFault(problem, hint="check that the PostgreSQL server is up and has space") from error
+
+    def _transact(self, writer: Connection, batch: Sequence[Operation]) -> None:
+        with writer.pipeline(), writer.transaction(), writer.cursor() as cursor:
+            self._carry_out(cursor, batch)
 
     def _carry_out(self, cursor: psycopg.Cursor[tuple[Any, ...]], batch: Sequence[Operation]) -> None:
         rows: list[tuple[Any, ...]] = []
@@ -217,26 +223,32 @@ class PostgresStore(Store):
     def _reader(self) -> Connection:
         reader: Connection | None = getattr(self._local, "connection", None)
         if reader is None or reader.closed:
-            with contextlib.suppress(ValueError):
-                self._readers.remove(reader)  # type: ignore[arg-type]
+            if reader is not None:
+                self._readers.remove(reader)
             reader = self._local.connection = self._connect()
             self._readers.append(reader)
         return reader
 
+    def _query(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
+        """All rows. A connection that broke since it was last used is made anew, once."""
+        with contextlib.suppress(psycopg.OperationalError):
+            return self._reader().execute(sql.encode(), values, binary=True).fetchall()
+        try:
+            return self._reader().execute(sql.encode(), values, binary=True).fetchall()
+        except psycopg.Error as error:
+            problem = f"the PostgreSQL store cannot be read: {str(error).strip()}"
+            raise StoreFault(problem, hint="check that the PostgreSQL server is up") from error
+
     def find(self, name: str) -> StoredJournal | None:
-        row = self._reader().execute(FIND, (name,)).fetchone()
-        if row is None:
-            return None
-        journal, first, head, start, total, last = row
-        if last is None:
-            return StoredJournal(journal, first, head)
-        return StoredJournal(journal, first, max(head, last), total, total - start)
+        for journal, first, head, start, total, last in self._query(FIND, (name,)):
+            if last is None:
+                return StoredJournal(journal, first, head)
+            return StoredJournal(journal, first, max(head, last), total, total - start)
+        return None
 
     def read(self, journal: int, after: int, max_bytes: int) -> list[Segment]:
-        reader = self._reader()
-        sizes = reader.execute(SIZES, {"journal": journal, "wanted": after + 1, "limit": PORTION}).fetchall()
-        total = 0
-        until = 0
+        sizes = self._query(SIZES, {"journal": journal, "wanted": after + 1, "limit": PORTION})
+        total = until = 0
         for first, size in sizes:
             until = first
             total += size
@@ -244,12 +256,12 @@ class PostgresStore(Store):
                 break
         if not sizes:
             return []
-        rows = reader.execute(READ, (journal, sizes[0][0], until), binary=True).fetchall()
+        rows = self._query(READ, (journal, sizes[0][0], until))
         return [segment for segment in (unpack(*row) for row in rows) if segment.last > after]
 
     def record(self, kind: str, key: str) -> Record | None:
-        row = self._reader().execute(f"{RECORDS} AND key = %b", (kind, key), binary=True).fetchone()
-        return Record(*row) if row else None
+        rows = self._query(f"{RECORDS} AND key = %b", (kind, key))
+        return Record(*rows[0]) if rows else None
 
     def records(self, page: Page) -> list[Record]:
         sql = RECORDS
@@ -265,7 +277,7 @@ class PostgresStore(Store):
         if page.limit is not None:
             sql += " LIMIT %b"
             values.append(page.limit)
-        return [Record(*row) for row in self._reader().execute(sql.encode(), values, binary=True)]
+        return [Record(*row) for row in self._query(sql, values)]
 
 
 def _row(write: Write) -> tuple[Any, ...]:

@@ -37,7 +37,7 @@ from sandbox_agent.journal.store import (
 from sandbox_agent.problems import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sandbox_agent.journal.segment import Segment
@@ -118,8 +118,18 @@ def _values(write: Write) -> tuple[Any, ...]:
 def _fault(error: sqlite3.Error) -> StoreFault:
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_FULL or (code is not None and code & 0xFF == sqlite3.SQLITE_IOERR):
-        return StoreFault(f"events cannot be written to disk: {error}", "free space on the disk of the data directory")
+        hint = "free space on the disk of the data directory"
+        return StoreFault(f"events cannot be written to disk: {error}", hint=hint)
     return StoreFault(f"events cannot be written to the store: {error}")
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        hint = "check the disk of the data directory"
+        raise StoreFault(f"the store cannot be read: {error}", hint=hint) from error
 
 
 class SqliteStore(Store):
@@ -287,7 +297,8 @@ class SqliteStore(Store):
             return self._freed or self._log_bytes >= IDLE_CHECKPOINT_BYTES
         try:
             if idle and self._freed:
-                self._writer.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+                # It frees a page a step and gives no rows: only a script is stepped to its end.
+                self._writer.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
                 self._freed = self._writer.execute("PRAGMA freelist_count").fetchone()[0] > 0
             self._writer.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if idle else 'PASSIVE'})").fetchall()
         except sqlite3.Error as error:
@@ -313,6 +324,7 @@ class SqliteStore(Store):
             self._readers.append(reader)
         return reader
 
+    @_reading()
     def find(self, name: str) -> StoredJournal | None:
         row = self._reader().execute(FIND, (name,)).fetchone()
         if row is None:
@@ -323,6 +335,7 @@ class SqliteStore(Store):
         head = max(head, (key & (1 << SHIFT) - 1) + count - 1)
         return StoredJournal(journal, first, head, total, total - start)
 
+    @_reading()
     def read(self, journal: int, after: int, max_bytes: int) -> list[Segment]:
         low, high = _bounds(journal)
         rows = self._reader().execute(READ, {"low": low, "wanted": low + after + 1, "high": high})
@@ -338,11 +351,13 @@ class SqliteStore(Store):
         rows.close()
         return segments
 
+    @_reading()
     def record(self, kind: str, key: str) -> Record | None:
         sql = "SELECT kind, key, scope, ordinal, value FROM record WHERE kind = ? AND key = ?"
         row = self._reader().execute(sql, (kind, key)).fetchone()
         return Record(*row) if row else None
 
+    @_reading()
     def records(self, page: Page) -> list[Record]:
         sql = "SELECT kind, key, scope, ordinal, value FROM record WHERE kind = ?"
         values: list[Any] = [page.kind]

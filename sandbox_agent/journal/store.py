@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from sandbox_agent.journal.segment import Segment, Sender
-from sandbox_agent.problems import SandboxAgentError
+from sandbox_agent.problems import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +20,8 @@ if TYPE_CHECKING:
 OVERHEAD = 64
 
 
-class StoreFault(SandboxAgentError):
-    """A batch could not be stored; it was rolled back and may be tried again."""
-
-    def __init__(self, problem: str, hint: str | None = None) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.hint = hint
+class StoreFault(StoreUnavailable):
+    """The store failed: a batch was rolled back and may be tried again, or something could not be read."""
 
 
 class Operation:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -91,7 +92,7 @@ def postgres_server() -> Iterator[str]:
         _until_ready(folder, server)
         yield folder
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # "fast": connections left over do not hold it
         server.wait()
         shutil.rmtree(folder)
 
