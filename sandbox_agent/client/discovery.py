@@ -15,7 +15,7 @@ import msgspec
 
 from sandbox_agent.client.errors import NoServerFound, ServerUnreachable
 from sandbox_agent.client.target import parse_url
-from sandbox_agent.problems import NotFound, PermissionDenied, Problem, TokenInvalid
+from sandbox_agent.problems import PermissionDenied, Problem, TokenInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -156,7 +156,7 @@ def explain(tried: list[tuple[Candidate, SandboxAgentError]]) -> SandboxAgentErr
     if given is not None:
         return given
     lines = [_reason(candidate, error) for candidate, error in tried]
-    missing = any(candidate.kind == "jupyter" and isinstance(error, NotFound) for candidate, error in tried)
+    missing = any(candidate.kind == "jupyter" and _absent(error) for candidate, error in tried)
     return NoServerFound(lines, hint=EXTENSION_HINT) if missing else NoServerFound(lines)
 
 
