@@ -225,7 +225,6 @@ class PromptQueue:
         core = self._core
         self.running = job
         began = started(job.info, now_ms=now_ms(), first_sequence=core.journal.head + 1, options=core.row.options)
-        core.note(events.turn(began))
         self._save(job, began)
         core.tell("turn_started", promptId=job.info.id)
         talk = spawn_task(self._talk(job), name=f"turn {job.info.id}")
@@ -235,7 +234,8 @@ class PromptQueue:
             await asyncio.wait({talk, stop}, return_when=asyncio.FIRST_COMPLETED)
             outcome = await (self._call_off(job, talk) if job.cancelled.is_set() else talk)
             await self._desk.tell_cancelled(self._desk.cancel_all())
-            outcome = await self._second_look(job, outcome)
+            self._end(job, await self._second_look(job, outcome))
+            await core.records.durable()  # nobody is told of an end that a crash could take back
         finally:
             stop.cancel()
             talk.cancel()
@@ -252,6 +252,7 @@ class PromptQueue:
             core.change(error=problem.document())
             return Outcome(state="failed", error=problem.document())
         self._save(job, with_options(job.info, core.row.options))
+        core.note(events.turn(job.info))  # not before: processes that ended while the agent was restored end no turn
         blocks = list(job.info.prompt)
         if core.row.priming and (past := priming(await self._view.snapshot(), core.settings.priming_characters)):
             blocks.insert(0, past)
@@ -304,9 +305,10 @@ class PromptQueue:
             return outcome
         await core.journal.durable()
         seen = await self._view.turn(job.info.id)
-        if seen is None or seen.state != "failed" or not seen.error:
+        told = seen.error if seen is not None and seen.state == "failed" else None
+        if not told or "inferred" not in told:
             return outcome
-        error = StreamError(str(seen.error.get("message")), agent=core.row.agent, inferred=seen.error.get("inferred"))
+        error = StreamError(str(told.get("message")), agent=core.row.agent, inferred=told["inferred"])
         return Outcome(
             state="failed", stop_reason="end_turn", usage=outcome.usage, meta=outcome.meta, error=error.document()
         )

@@ -65,7 +65,7 @@ class Replay:
 
     From the request to its answer, all is history but updates of the session's present state. Some agents (gemini)
     answer first and replay then; so what would be history counts as such until the next prompt, and ``settled``
-    waits for silence when the last prompt has not been heard again.
+    waits for silence: a short one once the last prompt has been heard again.
     """
 
     def __init__(self, last_prompt: str | None) -> None:
@@ -89,14 +89,12 @@ class Replay:
         self._loading = False
 
     async def settled(self, quiet: float) -> None:
-        """Wait until the history has been told: at once, or when nothing of it came for ``quiet`` seconds."""
-        if self._expected in self._heard:
-            return
+        """Wait until the history has been told: nothing of it came for ``quiet`` seconds, or a fifth of them."""
         end = time.monotonic() + REPLAY_LIMIT_S
         while time.monotonic() < end:
             self._activity.clear()
             try:
-                await asyncio.wait_for(self._activity.wait(), quiet)
+                await asyncio.wait_for(self._activity.wait(), quiet / 5 if self._expected in self._heard else quiet)
             except TimeoutError:
                 return
 
