@@ -107,7 +107,7 @@ def sessions_text(sessions: Sequence[SessionInfo]) -> str:
 
 def events_html(events: Sequence[SessionEvent]) -> str:
     """Raw events as a table, each payload cut to a line."""
-    rows = [(str(e.sequence), _time(e.created_at_ms), e.sender, tag("code", _peek(e.payload))) for e in events]
+    rows = [(*_thin(str(e.sequence), _time(e.created_at_ms), e.sender), tag("code", _peek(e.payload))) for e in events]
     return table_html(("#", "Time", "Sender", "Payload"), rows)
 
 
@@ -118,11 +118,22 @@ def events_text(events: Sequence[SessionEvent]) -> str:
 
 def table_html(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; cells that are ``Markup`` are taken as they are."""
-    body = [tag("tr", *(tag("td", cell) for cell in row)) for row in rows]
+    body = [tag("tr", *(cell if isinstance(cell, Cell) else tag("td", cell) for cell in row)) for row in rows]
     if not body:
         return root(tag("div", "None.", cls="sa-dim"))
     head = tag("tr", *(tag("th", name) for name in heads))
     return root(tag("table", tag("thead", head), tag("tbody", *body), cls="sa-table"))
+
+
+class Cell(Markup):
+    """A finished cell of a table."""
+
+    __slots__ = ()
+
+
+def _thin(*cells: str) -> list[Cell]:
+    """Cells no wider than what they hold."""
+    return [Cell(tag("td", cell, cls="sa-thin")) for cell in cells]
 
 
 def table_text(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -177,7 +188,8 @@ def _time(milliseconds: int) -> str:
 
 
 def _peek(payload: msgspec.Raw) -> str:
-    return cut(bytes(payload)[: _PEEK * 4].decode("utf-8", "replace"), _PEEK)[0]
+    text, rest = cut(bytes(payload)[: _PEEK * 4].decode("utf-8", "replace"), _PEEK)
+    return text + ("…" if rest else "")
 
 
 def _error(error: JsonObject | None) -> str | None:

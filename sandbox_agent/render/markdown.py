@@ -56,12 +56,13 @@ def to_markdown(transcript: Transcript, *, limit: int | None = LIMIT) -> str:
     return visible("\n\n".join(filter(None, [*head, *items])) + "\n")
 
 
-def item_markdown(item: TranscriptItem, *, limit: int | None = LIMIT) -> str:
-    """One item as Markdown."""
+def item_markdown(item: TranscriptItem, *, limit: int | None = LIMIT, alerts: bool = True) -> str:
+    """One item as Markdown; ``alerts`` uses GitHub's form for notices, which notebooks do not know."""
     match item:
         case MessageItem():
-            text = blocks(item.content, limit)
-            shown = f"**You**\n\n{quoted(text)}" if item.role == "user" else text
+            shown = blocks(item.content, limit)
+            if item.role == "user":
+                shown = f"**You**\n\n{quoted(typed(shown))}"
         case ThoughtItem():
             shown = f"<details><summary>Thought</summary>\n\n{quoted(blocks(item.content, limit))}\n\n</details>"
         case ToolCallItem():
@@ -71,9 +72,7 @@ def item_markdown(item: TranscriptItem, *, limit: int | None = LIMIT) -> str:
         case PermissionItem():
             shown = f"*Permission: {words(item.title)} — {words(outcome(item))}*"
         case NoticeItem():
-            kind = {"info": "NOTE", "warning": "WARNING", "error": "CAUTION"}[item.level]
-            detail = f"\n\n{fenced(item.detail, 'text')}" if item.detail else ""
-            shown = quoted(f"[!{kind}]\n{words(item.text)}{detail}")
+            shown = _notice(item, alerts=alerts)
         case TurnItem():
             shown = f"{MARKS[item.state]} *{words(' · '.join(turn_summary(item)))}*\n\n---"
         case UnknownItem():
@@ -138,8 +137,24 @@ def words(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>&#|~])", r"\\\1", " ".join(text.split()))
 
 
+def typed(text: str) -> str:
+    """What a person typed, line by line."""
+    return re.sub(r"(?<=[^\n ])\n(?=[^\n])", "  \n", text)
+
+
 def quoted(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+    return "\n".join(f"> {line}" if line else ">" for line in text.split("\n"))
+
+
+def _notice(item: NoticeItem, *, alerts: bool) -> str:
+    kind = {"info": "NOTE", "warning": "WARNING", "error": "CAUTION"}[item.level]
+    head = f"[!{kind}]\n{words(item.text)}" if alerts else f"**{kind.capitalize()}:** {words(item.text)}"
+    detail = (item.detail or "").strip()
+    if "\n" in detail:
+        head += f"\n\n{fenced(detail, 'text')}"
+    elif detail:
+        head += f" — {words(detail)}"
+    return quoted(head)
 
 
 def _content(block: JsonObject, limit: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox_agent.render.ansi import plain
-from sandbox_agent.render.markdown import blocks, call_markdown, item_markdown, words
+from sandbox_agent.render.markdown import blocks, call_markdown, item_markdown, typed, words
 from sandbox_agent.render.markup import visible
 from sandbox_agent.render.parts import (
     command_of,
@@ -58,7 +58,7 @@ def _cell(cell_id: str, item: TranscriptItem, limit: int | None) -> JsonObject:
         return _message(cell_id, item, limit)
     if isinstance(item, ToolCallItem):
         return _markdown(cell_id, call_markdown(item, limit=limit), item)
-    return _markdown(cell_id, item_markdown(item, limit=limit), item)
+    return _markdown(cell_id, item_markdown(item, limit=limit, alerts=False), item)
 
 
 def _message(cell_id: str, item: MessageItem, limit: int | None) -> JsonObject:
@@ -73,7 +73,7 @@ def _message(cell_id: str, item: MessageItem, limit: int | None) -> JsonObject:
         else:
             shown.append(block)
     text = blocks(shown, limit)
-    cell = _markdown(cell_id, f"### You\n\n{text}" if item.role == "user" else text, item)
+    cell = _markdown(cell_id, f"## You\n\n{typed(text)}" if item.role == "user" else text, item)
     return cell | {"attachments": attachments} if attachments else cell
 
 

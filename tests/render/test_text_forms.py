@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sandbox_agent.render import item_markdown, item_text, to_markdown, to_notebook, to_text
 from sandbox_agent.render.markdown import code, fenced, words
 from sandbox_agent.render.prose import prose
-from sandbox_agent.wire.transcript import MessageItem, PermissionItem, Transcript
+from sandbox_agent.wire.transcript import MessageItem, NoticeItem, PermissionItem, Transcript
 
 from ..support.recordings import NAMES
 from ..support.safe_html import text_in
@@ -107,13 +107,26 @@ def test_markdown_keeps_the_agents_own() -> None:
     assert "```diff\n one\n-two\n+TWO\n three\n```" in shown
 
 
+def test_lines_of_a_prompt_stay_lines() -> None:
+    """Markdown joins lines; what a person typed is kept apart."""
+    item = MessageItem(role="user", content=({"type": "text", "text": "one\ntwo\n\nthree"},), **COMMON)
+    assert item_markdown(item) == "**You**\n\n> one  \n> two\n>\n> three"
+
+
+def test_notices_are_alerts_where_they_are_known() -> None:
+    """GitHub has a form for them; notebooks get words."""
+    item = NoticeItem(level="warning", text="Careful", detail="now", **COMMON)
+    assert item_markdown(item) == "> [!WARNING]\n> Careful — now"
+    assert item_markdown(item, alerts=False) == "> **Warning:** Careful — now"
+
+
 def test_a_notebook_reads_like_the_conversation() -> None:
     """Prompts and answers are Markdown, commands are code with their output."""
     cells = to_notebook(folded("claude/edit"))["cells"]
     command = next(cell for cell in cells if cell["cell_type"] == "code")
     assert command["source"] == "# $ cat notes.txt"
     assert command["outputs"] == [{"output_type": "stream", "name": "stdout", "text": "one\nTWO\nthree\n"}]
-    assert any(cell["source"].startswith("### You\n\n[[read") for cell in cells)
+    assert any(cell["source"].startswith("## You\n\n[[read") for cell in cells)
     assert any("```diff" in cell["source"] for cell in cells)
 
 
