@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 PROBLEM_MEDIA = "application/problem+json"
 _LINGER_BYTES = 16 * MIB
+_READ_ON_BYTES = 64 * 1024
+"""A refused request with a body up to this is read to its end, so that its connection stays of use."""
 _BY_STATUS: Mapping[int, tuple[type[Problem], str]] = {
     400: (InvalidRequest, "the request is malformed"),
     401: (TokenInvalid, "authentication is required"),
@@ -84,7 +86,9 @@ class ApiHandler(web.RequestHandler):
         self.api = api
         self.routes = routes
         self._body = bytearray()
-        self._refused: Problem | None = None
+        self._problem: Exception | None = None
+        self._answered = False
+        self._reading = True
         self._discarded = 0
 
     # -- access policy: what hosts fill in ------------------------------------------------------------------------
@@ -117,9 +121,9 @@ class ApiHandler(web.RequestHandler):
             await self.authenticate()
             await self._check_head()
         except (Problem, web.HTTPError) as error:
-            if not self._has_body():
-                raise
-            self._refuse(problem_of(error))
+            self._problem = error
+            if not self._ends_soon():
+                self._refuse(problem_of(error))
 
     def _route(self) -> Route:
         if not self.routes:
@@ -155,12 +159,14 @@ class ApiHandler(web.RequestHandler):
     def _too_large(self, limit: int) -> PayloadTooLarge:
         return PayloadTooLarge(f"the request body is larger than {limit} bytes", limit=limit)
 
-    def _has_body(self) -> bool:
-        headers = self.request.headers
-        return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
+    def _ends_soon(self) -> bool:
+        """Whether little is left to read of the request."""
+        length = self.request.headers.get("Content-Length", "0")
+        short = length.isdigit() and int(length) <= _READ_ON_BYTES
+        return short and "Transfer-Encoding" not in self.request.headers
 
     def data_received(self, chunk: bytes) -> None:
-        if self._refused is not None:
+        if self._problem is not None:
             self._discarded += len(chunk)
             if self._discarded > _LINGER_BYTES and not self._finished:
                 self.finish()
@@ -177,7 +183,8 @@ class ApiHandler(web.RequestHandler):
         Closing with the client's bytes unread would reset the connection, and the client would see that instead of
         the answer (RFC 9112, 9.6).
         """
-        self._refused = problem
+        self._problem = problem
+        self._answered = True
         connection: Any = self.request.connection
         connection.set_max_body_size(1 << 62)
         self.clear()
@@ -188,8 +195,11 @@ class ApiHandler(web.RequestHandler):
         self.flush()
 
     async def _serve(self, **params: str) -> None:
-        if self._refused is not None:
+        self._reading = False
+        if self._answered:
             return
+        if self._problem is not None:
+            raise self._problem
         if self.request.method == "OPTIONS":
             self._options()
             return
@@ -257,6 +267,8 @@ class ApiHandler(web.RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
+        if self._reading:  # the rest of the request will not be read, so this is the connection's last answer
+            self.set_header("Connection", "close")
         self.finish(self._write_problem(problem_of(error, status_code)))
 
     def _write_problem(self, problem: Problem) -> bytes:

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from sandbox_agent.server.call import DEFAULT_BODY_LIMIT, RawJson, Route
+from sandbox_agent.server.call import DEFAULT_BODY_LIMIT, RawJson
 from sandbox_agent.server.routes import ROUTES, by_path
 
 from ..support.contract import check, check_response
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sandbox_agent.server.call import Route
+
     from ..support.server import Server
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 JSON = {"Content-Type": "application/json"}
+POST = b"POST /v1/acp/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WITH_BODY = [route for route in ROUTES if route.body is not None]
 TYPED = [route for route in WITH_BODY if not isinstance(route.body, RawJson)]
 WITH_QUERY = [route for route in ROUTES if msgspec.structs.fields(route.query)]
@@ -214,7 +217,7 @@ def test_a_refused_creation_leaves_no_session(client: httpx.Client, tmp_path: Pa
         ({"agent": "nobody"}, 400),
         ({"agent": "mock", "cwd": "relative"}, 400),
         ({"agent": "mock", "cwd": str(tmp_path / "nowhere")}, 400),
-        ({"agent": "mock", "cwd": "/tmp/\x00"}, 400),
+        ({"agent": "mock", "cwd": f"{tmp_path}/\x00"}, 400),
         ({"agent": "mock", "model": "no-such-model"}, 400),
         ({"agent": "mock", "mode": "no-such-mode"}, 400),
         ({"agent": "mock", "id": ""}, 400),
@@ -306,9 +309,9 @@ def _raw(server: Server, request: bytes) -> bytes:
         b"nonsense\r\n\r\n",
         b"GET /v1/health HTTP/9.9\r\nHost: localhost\r\n\r\n",
         b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
-        b"POST /v1/acp/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: -5\r\n\r\n",
-        b"POST /v1/acp/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999999999999\r\n\r\n",
-        b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        POST + b"Content-Length: -5\r\n\r\n",
+        POST + b"Content-Length: 99999999999999999999\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET http://[bad/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],

@@ -129,5 +129,5 @@ def _superset(document: dict[str, Any], schema: dict[str, Any], own: dict[str, A
         if name in schema.get("required", ()):
             assert name in own.get("required", ()), f"{where} does not always have {name}"
         _superset(document, inner, own["properties"][name], f"{where}.{name}")
-    if "items" in schema and schema["items"]:
+    if schema.get("items"):
         _superset(document, schema["items"], own.get("items", {}), f"{where}[]")
