@@ -190,5 +190,10 @@ class Items:
             self._settled = stream.chunks
 
 
+def common(at: Moment) -> dict[str, Any]:
+    """The fields every new item has."""
+    return {"created": at.sequence, "updated": at.sequence, "created_at_ms": at.created_ms, "turn": at.turn}
+
+
 def _is_running(item: TranscriptItem) -> bool:
     return isinstance(item, TurnItem) and item.state == "running"

@@ -1,32 +1,21 @@
-"""Turns while they are being folded: the prompt's echo, usage, and the shapes in which agents report a failure.
-
-Real agents fail in four shapes: a JSON-RPC error; an ordinary message ("Error: ...") and then ``end_turn``; a private
-notification; nothing at all and then ``end_turn``. Each becomes the same: a turn in state ``failed`` with an
-``error``, and a notice of it where the transcript does not say it already. The last three are inferred, so the rules
-are narrow and say so in ``error.inferred``:
-
-- ``message``: the turn made no tool call, and its last message came in one piece (a model's words stream), opens like
-  an error, and the agent accounted no tokens for the turn;
-- ``notice``: the turn is empty and the agent had told of a fault in its own way;
-- ``empty``: the turn is empty. A prompt that is a slash command may rightly have no answer.
-"""
+"""Turns while they are being folded: begun, answered, ended; and the prompt's echo."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from sandbox_agent.sessions.fold_faults import error_text, inferred_error
+from sandbox_agent.sessions.fold_items import common
 from sandbox_agent.wire.base import JsonObject
+from sandbox_agent.wire.transcript import TurnItem
 
-_ERROR_OPENING = re.compile(
-    r"\s*\**(?:(?:api |fatal |internal |request |unexpected )?error\b\**\s*[:(\d]"
-    r"|failed to authenticate|authentication (?:failed|required)|unable to process your request|invalid api key)",
-    re.IGNORECASE,
-)
-
-EMPTY_TURN = "The agent ended the turn without an answer. It gave no reason; its credentials or its log may tell."
+if TYPE_CHECKING:
+    from sandbox_agent.sessions.fold_items import Items, Moment
+    from sandbox_agent.sessions.fold_notes import Notes
+    from sandbox_agent.sessions.fold_tools import Tools
+    from sandbox_agent.wire.sessions import PromptState
 
 
 class Turn(msgspec.Struct):
@@ -70,79 +59,98 @@ class Turn(msgspec.Struct):
         return False
 
 
-def inferred_error(
-    turn: Turn, stop_reason: str | None, usage: JsonObject | None, last_piece: str | None
-) -> JsonObject | None:
-    """The error of a turn that ended as if all were well; see the module's rules.
-
-    ``last_piece`` is the text of its last message, when that came in one piece.
-    """
-    if stop_reason != "end_turn" or turn.command or turn.acted or not (turn.prompted and turn.alone):
-        return None
-    if not turn.answered:
-        inferred = "notice" if turn.fault else "empty"
-        return {"message": turn.fault or EMPTY_TURN, "inferred": inferred}
-    accounted = any(value for key, value in (usage or {}).items() if key.endswith("Tokens"))
-    if last_piece and not accounted and _ERROR_OPENING.match(last_piece):
-        return {"message": last_piece.strip(), "inferred": "message"}
-    return None
+class TurnsState(msgspec.Struct):
+    running: dict[str, Turn] = {}
+    current: str | None = None
 
 
-def usage_of(result: JsonObject) -> JsonObject | None:
-    """What the agent accounted for the turn: ``usage``, else the token count some keep under ``_meta.quota``."""
-    usage = result.get("usage")
-    if isinstance(usage, dict):
-        return usage
-    count: Any = result
-    for key in ("_meta", "quota", "token_count"):
-        count = count.get(key) if isinstance(count, dict) else None
-    if not isinstance(count, dict):
-        return None
-    names = {"input_tokens": "inputTokens", "output_tokens": "outputTokens"}
-    return {names.get(str(key), str(key)): value for key, value in count.items()}
+class Turns:
+    """The turns that run, and the items of all. ``current`` is the id of the one that began last."""
 
+    def __init__(self, items: Items, tools: Tools, notes: Notes, state: TurnsState | None = None) -> None:
+        state = state or TurnsState()
+        self._items = items
+        self._tools = tools
+        self._notes = notes
+        self._running = state.running
+        self.current = state.current
 
-def error_text(error: JsonObject) -> str:
-    """One readable line (or few) of a JSON-RPC error or a problem document.
+    def state(self) -> TurnsState:
+        return TurnsState(running=self._running, current=self.current)
 
-    Some agents put their provider's JSON into ``message``, others the reason into ``data``.
-    """
-    message = error.get("detail") or error.get("message") or error.get("title") or "The agent reported an error."
-    text = _unwrapped(message) if isinstance(message, str) else str(message)
-    data = error.get("data")
-    for key in ("details", "detail", "message", "reason"):
-        told = data.get(key) if isinstance(data, dict) else None
-        if isinstance(told, str) and told and told not in text:
-            text = f"{text}: {told}"
-            break
-    if isinstance(data, str) and data and data not in text:
-        text = f"{text}: {data}"
-    hint = error.get("hint")
-    return f"{text}\nHint: {hint}" if isinstance(hint, str) and hint else text
+    def now(self) -> Turn | None:
+        """The turn that runs."""
+        return self._running.get(self.current) if self.current is not None else None
 
+    def item(self, prompt_id: str) -> TurnItem | None:
+        item = self._items.get(f"turn:{prompt_id}")
+        return item if isinstance(item, TurnItem) else None
 
-def _unwrapped(message: str) -> str:
-    if not message.lstrip().startswith("{"):
-        return message
-    try:
-        told: Any = msgspec.json.decode(message)
-    except msgspec.DecodeError:
-        return message
-    inner = told.get("error", told) if isinstance(told, dict) else None
-    if isinstance(inner, dict) and isinstance(inner.get("message"), str):
-        return str(inner["message"])
-    return inner if isinstance(inner, str) else message
+    def answered(self) -> None:
+        """The turn has brought something to see."""
+        if (turn := self.now()) is not None:
+            turn.answered = True
 
+    def acted(self) -> None:
+        """The turn has brought more than words."""
+        if (turn := self.now()) is not None:
+            turn.answered = turn.acted = True
 
-def private_notice(method: str, params: Any) -> str | None:
-    """The text of an agent's private notification that tells of trouble; None for all others."""
-    if not re.search(r"retry|error|fail|limit|warn|quota", method, re.IGNORECASE) or not isinstance(params, dict):
-        return None
-    verb = method.rsplit("/", 1)[-1].replace("_", " ").replace("-", " ").strip().capitalize()
-    told = [params[key] for key in ("message", "category", "reason", "detail", "error") if params.get(key)]
-    texts = [
-        value.replace("_", " ") if i == 0 and " " not in value else value
-        for i, value in enumerate(told)
-        if isinstance(value, str)
-    ]
-    return f"{verb}: {' · '.join(texts)}" if texts else verb
+    def begin(self, at: Moment, prompt_id: str) -> Turn | None:
+        """The turn, begun if need be; None when it has ended already."""
+        if prompt_id in self._running:
+            return self._running[prompt_id]
+        if self.item(prompt_id) is not None:
+            return None
+        for other in self._running.values():
+            other.alone = False
+        turn = self._running[prompt_id] = Turn(id=prompt_id, alone=not self._running)
+        self.current = prompt_id
+        told = common(at._replace(turn=prompt_id))
+        self._items.put(TurnItem(id=f"turn:{prompt_id}", state="running", started_at_ms=at.created_ms, **told))
+        return turn
+
+    def end(
+        self,
+        at: Moment,
+        prompt_id: str,
+        state: PromptState,
+        *,
+        stop_reason: str | None = None,
+        usage: JsonObject | None = None,
+        error: JsonObject | None = None,
+    ) -> None:
+        """End a turn, or learn more of how it ended. A failure once known is not taken back."""
+        at = at._replace(turn=prompt_id)
+        turn = self._running.pop(prompt_id, None)
+        item = self.item(prompt_id) or TurnItem(id=f"turn:{prompt_id}", state=state, **common(at))
+        usage = usage or item.usage or (turn.usage if turn else None)
+        if turn is not None and error is None and state == "completed":
+            error = inferred_error(turn, stop_reason, usage, self._last_piece(prompt_id))
+        if error is not None or item.state == "failed":
+            state = "failed"
+        if error is not None and error.get("inferred") != "message" and not (turn is not None and turn.exited):
+            self._notes.fault(at, prompt_id, error_text(error))
+        ended = msgspec.structs.replace(
+            item,
+            updated=at.sequence,
+            state=state,
+            stop_reason=stop_reason or item.stop_reason,
+            usage=usage,
+            error=error or item.error,
+            ended_at_ms=item.ended_at_ms or at.created_ms,
+        )
+        if turn is None and item.state != "running":
+            self._items.put(ended)
+            return
+        self._tools.close(at, prompt_id, "failed" if state == "failed" else "cancelled")
+        if self.current == prompt_id:
+            self._items.close_stream()
+            self.current = next(reversed(self._running), None)
+        self._items.put_last(msgspec.structs.replace(ended, created=at.sequence))
+
+    def _last_piece(self, prompt_id: str) -> str | None:
+        stream = self._items.stream
+        if stream is None or stream.turn != prompt_id or stream.speaker != "agent" or stream.chunks != 1:
+            return None
+        return stream.joined()

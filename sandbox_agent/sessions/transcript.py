@@ -12,7 +12,7 @@ What the protocol leaves open, and what is done here:
 - Permissions are told by ``_session/permission``; the agent's own request only names its tool call.
 - A content block of a prompt with ``_meta.sandboxAgentPriming`` is how a new agent process is told the past; it is
   left out of the user's message.
-- Turns that failed without saying so: see ``fold_turns``.
+- Turns that failed without saying so: see ``fold_faults``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sandbox_agent.sessions.fold_entries import decode, decode_chunk, objects_of, request_key, text_of
-from sandbox_agent.sessions.fold_items import Items, ItemsState, Moment
+from sandbox_agent.sessions.fold_faults import private_notice, usage_of
+from sandbox_agent.sessions.fold_items import Items, ItemsState, Moment, common
 from sandbox_agent.sessions.fold_notes import Header, Notes, options_notice, permission_item, restored_notice
 from sandbox_agent.sessions.fold_tools import Tools, ToolsState
-from sandbox_agent.sessions.fold_turns import Turn, error_text, inferred_error, private_notice, usage_of
-from sandbox_agent.wire.transcript import MessageItem, PlanItem, Transcript, TurnItem, UnknownItem
+from sandbox_agent.sessions.fold_turns import Turns, TurnsState
+from sandbox_agent.wire.transcript import MessageItem, PlanItem, Transcript, UnknownItem
 
 if TYPE_CHECKING:
     from sandbox_agent.sessions.fold_items import Speaker
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.sessions import PromptState
-    from sandbox_agent.wire.transcript import TranscriptItem
+    from sandbox_agent.wire.transcript import TranscriptItem, TurnItem
 
 AGENT, CLIENT, SERVER = 0, 1, 2
 """The journal's senders (``sandbox_agent.journal.Sender``), by value."""
@@ -55,8 +56,7 @@ class _State(msgspec.Struct):
     header_updated: int
     items: ItemsState
     tools: ToolsState
-    turns: dict[str, Turn]
-    current: str | None
+    turns: TurnsState
     prompts: dict[str, str]
     asked: dict[str, tuple[str, str | None]]
     banner: str | None
@@ -79,8 +79,7 @@ class Fold:
         self._items = Items(kept.items if kept else None)
         self._tools = Tools(self._items, kept.tools if kept else None)
         self._notes = Notes(self._items, kept.banner if kept else None)
-        self._turns: dict[str, Turn] = kept.turns if kept else {}
-        self._current: str | None = kept.current if kept else None
+        self._turns = Turns(self._items, self._tools, self._notes, kept.turns if kept else None)
         self._prompts: dict[str, str] = kept.prompts if kept else {}
         self._asked: dict[str, tuple[str, str | None]] = kept.asked if kept else {}
 
@@ -92,7 +91,7 @@ class Fold:
         message = decode(payload)
         if message is None:
             return
-        at = Moment(sequence, created_ms, self._current)
+        at = Moment(sequence, created_ms, self._turns.current)
         method = message.get("method")
         params = message.get("params")
         params = params if isinstance(params, dict) else {}
@@ -119,8 +118,7 @@ class Fold:
 
     def turn(self, prompt_id: str) -> TurnItem | None:
         """The turn of a prompt as it stands."""
-        item = self._items.get(f"turn:{prompt_id}")
-        return item if isinstance(item, TurnItem) else None
+        return self._turns.item(prompt_id)
 
     def state(self) -> bytes:
         """A checkpoint."""
@@ -132,8 +130,7 @@ class Fold:
                 header_updated=self.header_updated,
                 tools=self._tools.state(),
                 items=self._items.state(),
-                turns=self._turns,
-                current=self._current,
+                turns=self._turns.state(),
                 prompts=self._prompts,
                 asked=self._asked,
                 banner=self._notes.banner,
@@ -173,7 +170,7 @@ class Fold:
             or _SPEAKERS.get(update.session_update) != stream.speaker
             or update.meta is not msgspec.UNSET
             or update.content.type != "text"
-            or stream.turn != self._current
+            or stream.turn != self._turns.current
             or (text.startswith(_OPENINGS) and stream.ends_in_word())
         ):
             return False
@@ -190,14 +187,14 @@ class Fold:
         elif method == "session/request_permission":
             call = params.get("toolCall")
             if isinstance(call, dict):
-                self._acted()
+                self._turns.acted()
                 self._tools.requested(at, call)
         elif isinstance(method, str):
             if "id" in message:
                 terminal = params.get("terminalId")
                 self._asked[request_key(message["id"])] = (method, terminal if isinstance(terminal, str) else None)
             elif text := private_notice(method, params):
-                if (turn := self._turn()) is not None:
+                if (turn := self._turns.now()) is not None:
                     turn.fault = text
                 self._notes.add(at, "warning", text)
         elif "id" in message:
@@ -212,13 +209,13 @@ class Fold:
         if prompt_id is None:
             return
         if isinstance(error, dict):
-            self._end(at, prompt_id, "failed", error=error)
+            self._turns.end(at, prompt_id, "failed", error=error)
             return
         result = result if isinstance(result, dict) else {}
         reason = result.get("stopReason")
         reason = reason if isinstance(reason, str) else None
         state: PromptState = "cancelled" if reason == "cancelled" else "completed"
-        self._end(at, prompt_id, state, stop_reason=reason, usage=usage_of(result))
+        self._turns.end(at, prompt_id, state, stop_reason=reason, usage=usage_of(result))
 
     def _update(self, at: Moment, update: JsonObject) -> None:
         kind = update.get("sessionUpdate")
@@ -226,10 +223,10 @@ class Fold:
         if kind in _SPEAKERS:
             self._chunk(at, _SPEAKERS[kind], update)
         elif kind in {"tool_call", "tool_call_update"}:
-            self._acted()
+            self._turns.acted()
             self._tools.update(at, update)
         elif kind in {"plan", "plan_update", "plan_removed"}:
-            self._acted()
+            self._turns.acted()
             self._plan(at, update)
         elif kind == "usage_update":
             self._change(at, usage={key: value for key, value in update.items() if key != "sessionUpdate"})
@@ -240,14 +237,14 @@ class Fold:
         elif kind in {"current_mode_update", "config_option_update"}:
             self._options(at, update)
         else:
-            self._answer()
+            self._turns.answered()
             self._items.close_stream()
-            self._items.put(UnknownItem(id=f"unknown:{at.sequence}", update=update, **_common(at)))
+            self._items.put(UnknownItem(id=f"unknown:{at.sequence}", update=update, **common(at)))
 
     def _chunk(self, at: Moment, speaker: Speaker, update: JsonObject) -> None:
         block, meta = update.get("content"), update.get("_meta")
         block = block if isinstance(block, dict) else {"type": "text", "text": text_of(block) or ""}
-        turn = self._turn()
+        turn = self._turns.now()
         if turn is not None and isinstance(meta, dict) and isinstance(meta.get("usage"), dict):
             turn.usage = meta["usage"]
         if block.get("type") == "text" and not block.get("text"):
@@ -258,7 +255,7 @@ class Fold:
         elif self._notes.informational(at, meta, block):
             return
         else:
-            self._answer()
+            self._turns.answered()
         message_id = text_of(update.get("messageId"))
         stream = self._items.stream
         if (
@@ -278,7 +275,7 @@ class Fold:
         plan_id = text_of(plan.get("planId"))
         item_id = ":".join(filter(None, ("plan", at.turn or "", plan_id)))
         known = self._items.get(item_id)
-        item = known if isinstance(known, PlanItem) else PlanItem(id=item_id, entries=(), **_common(at))
+        item = known if isinstance(known, PlanItem) else PlanItem(id=item_id, entries=(), **common(at))
         removed = update.get("sessionUpdate") == "plan_removed"
         item = msgspec.structs.replace(
             item,
@@ -319,17 +316,17 @@ class Fold:
         meta = params.get("_meta")
         prompt_id = text_of(meta.get("promptId")) if isinstance(meta, dict) else None
         if prompt_id is None:
-            running = self._turn()
+            running = self._turns.now()
             prompt_id = running.id if running is not None and not running.prompted else f"turn-{at.sequence}"
         self._prompts[request_key(request_id)] = prompt_id
         blocks = [block for block in objects_of(params.get("prompt")) if not _is_priming(block)]
-        turn = self._begin(at, prompt_id)
+        turn = self._turns.begin(at, prompt_id)
         if turn is None or turn.prompted:
             return
         turn.prompt(blocks)
         at = at._replace(turn=prompt_id)
         self._items.close_stream()
-        self._items.put(MessageItem(id=f"user:{prompt_id}", role="user", content=tuple(blocks), **_common(at)))
+        self._items.put(MessageItem(id=f"user:{prompt_id}", role="user", content=tuple(blocks), **common(at)))
 
     def _client_answered(self, at: Moment, message: JsonObject) -> None:
         """The client's answer to the agent: what its terminals said."""
@@ -376,10 +373,10 @@ class Fold:
         if prompt_id is None:
             return
         if state == "running":
-            self._begin(at, prompt_id)
+            self._turns.begin(at, prompt_id)
         elif state in {"completed", "cancelled", "failed"}:
             usage, error = params.get("usage"), params.get("error")
-            self._end(
+            self._turns.end(
                 at,
                 prompt_id,
                 state,
@@ -389,98 +386,26 @@ class Fold:
             )
 
     def _told_permission(self, at: Moment, request_id: str, params: JsonObject) -> None:
-        self._acted()
+        self._turns.acted()
         known = self._items.get(f"permission:{request_id}")
         call = params.get("toolCall")
         if known is None:
             if isinstance(call, dict):
                 self._tools.requested(at, call)
             self._items.close_stream()
-        self._items.put(permission_item(known, request_id, params, _common(at)))
+        self._items.put(permission_item(known, request_id, params, common(at)))
 
     def _exited(self, at: Moment, params: JsonObject) -> None:
-        running = self._turn()
+        running = self._turns.now()
         text, detail = self._notes.exited(at, params, busy=running is not None)
         if running is not None:
             running.exited = True
             told = {key: params[key] for key in ("code", "signal") if params.get(key) is not None}
             error = {"message": text, **told} | ({"stderr": detail} if detail else {})
-            self._end(at, running.id, "failed", stop_reason="agent_exited", error=error)
+            self._turns.end(at, running.id, "failed", stop_reason="agent_exited", error=error)
         self._tools.close(at, None, "failed")
         self._prompts.clear()
         self._asked.clear()
-
-    # -- turns ---------------------------------------------------------------------------------------------------
-
-    def _turn(self) -> Turn | None:
-        return self._turns.get(self._current) if self._current is not None else None
-
-    def _answer(self) -> None:
-        if (turn := self._turn()) is not None:
-            turn.answered = True
-
-    def _acted(self) -> None:
-        if (turn := self._turn()) is not None:
-            turn.answered = turn.acted = True
-
-    def _begin(self, at: Moment, prompt_id: str) -> Turn | None:
-        """The turn, begun if need be; None when it has ended already."""
-        if prompt_id in self._turns:
-            return self._turns[prompt_id]
-        if self.turn(prompt_id) is not None:
-            return None
-        for other in self._turns.values():
-            other.alone = False
-        turn = self._turns[prompt_id] = Turn(id=prompt_id, alone=not self._turns)
-        self._current = prompt_id
-        common = _common(at._replace(turn=prompt_id))
-        self._items.put(TurnItem(id=f"turn:{prompt_id}", state="running", started_at_ms=at.created_ms, **common))
-        return turn
-
-    def _end(
-        self,
-        at: Moment,
-        prompt_id: str,
-        state: PromptState,
-        *,
-        stop_reason: str | None = None,
-        usage: JsonObject | None = None,
-        error: JsonObject | None = None,
-    ) -> None:
-        """End a turn, or learn more of how it ended. A failure once known is not taken back."""
-        at = at._replace(turn=prompt_id)
-        turn = self._turns.pop(prompt_id, None)
-        item = self.turn(prompt_id) or TurnItem(id=f"turn:{prompt_id}", state=state, **_common(at))
-        usage = usage or item.usage or (turn.usage if turn else None)
-        if turn is not None and error is None and state == "completed":
-            error = inferred_error(turn, stop_reason, usage, self._last_piece(prompt_id))
-        if error is not None or item.state == "failed":
-            state = "failed"
-        if error is not None and error.get("inferred") != "message" and not (turn is not None and turn.exited):
-            self._notes.fault(at, prompt_id, error_text(error))
-        ended = msgspec.structs.replace(
-            item,
-            updated=at.sequence,
-            state=state,
-            stop_reason=stop_reason or item.stop_reason,
-            usage=usage,
-            error=error or item.error,
-            ended_at_ms=item.ended_at_ms or at.created_ms,
-        )
-        if turn is None and item.state != "running":
-            self._items.put(ended)
-            return
-        self._tools.close(at, prompt_id, "failed" if state == "failed" else "cancelled")
-        if self._current == prompt_id:
-            self._items.close_stream()
-            self._current = next(reversed(self._turns), None)
-        self._items.put_last(msgspec.structs.replace(ended, created=at.sequence))
-
-    def _last_piece(self, prompt_id: str) -> str | None:
-        stream = self._items.stream
-        if stream is None or stream.turn != prompt_id or stream.speaker != "agent" or stream.chunks != 1:
-            return None
-        return stream.joined()
 
     def _change(self, at: Moment, **values: Any) -> None:
         header = self._header
@@ -496,10 +421,6 @@ def _restored(state: bytes) -> _State | None:
     except msgspec.DecodeError:
         return None
     return kept if kept.version == _VERSION else None
-
-
-def _common(at: Moment) -> dict[str, Any]:
-    return {"created": at.sequence, "updated": at.sequence, "created_at_ms": at.created_ms, "turn": at.turn}
 
 
 def _is_mode(option: Any) -> bool:

@@ -43,7 +43,13 @@ DOORS: dict[str, frozenset[str]] = {
 }
 
 # Import name to distribution name, where they differ.
-DISTRIBUTIONS = {"jupyter_server": "jupyter-server", "IPython": "ipython", "PIL": "pillow", "Xlib": "python-xlib"}
+DISTRIBUTIONS = {
+    "markdown_it": "markdown-it-py",
+    "jupyter_server": "jupyter-server",
+    "IPython": "ipython",
+    "PIL": "pillow",
+    "Xlib": "python-xlib",
+}
 
 
 def within(module: str, room: str) -> bool:
