@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sandbox_agent.journal.clock import Clock
+from sandbox_agent.journal.lender import Lender
 from sandbox_agent.journal.segment import StoreHealth
 from sandbox_agent.journal.store import Operation, Settled, StoreFault
 from sandbox_agent.problems import SandboxAgentError
@@ -125,9 +126,11 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop
+        self._lender: Lender
 
     async def start(self) -> Opened:
         self._loop = asyncio.get_running_loop()
+        self._lender = Lender(self._loop, lambda: self._queued_bytes > 0 and not self.degraded)
         if not self.store.threaded:
             return self.store.open()
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="journal-reader")
@@ -144,6 +147,7 @@ class Engine:
         """Writes what is queued (one last try where the store fails), then closes the store."""
         self.stopped = True
         if self._thread is not None:
+            self._lender.stop()
             self._stopping.set()
             self._queue.put(_Stop())
             await asyncio.to_thread(self._thread.join)
@@ -168,6 +172,7 @@ class Engine:
         if self._queued_bytes > self.limits.queue_bytes:
             self.writable.clear()
         self._queue.put(operation)
+        self._lender.watch()
 
     async def barrier(self) -> bool:
         """Waits until all that was queued before is on disk: true; false when it is not persisted."""
@@ -290,6 +295,7 @@ class Engine:
                 self._tell(self._failed, fault)
                 return True
             del pending[: len(batch)]
+            self._lender.committed()
             self._tell(self._committed, batch)
         if failing:
             self._tell(self._recovered)
