@@ -114,7 +114,9 @@ class Notes:
 def restored_notice(params: JsonObject) -> tuple[str, str, str | None]:
     level, text = _RESTORED.get(str(params.get("continuity")), ("info", "The agent was restarted."))
     reason = params.get("reason")
-    return level, text, reason if isinstance(reason, str) and reason else None
+    if not isinstance(reason, str) or reason.strip(" .").lower() in text.lower():
+        return level, text, None
+    return level, text, reason
 
 
 def options_notice(header: Header, params: JsonObject) -> str | None:

@@ -129,7 +129,8 @@ class Turns:
             error = inferred_error(turn, stop_reason, usage, self._last_piece(prompt_id))
         if error is not None or item.state == "failed":
             state = "failed"
-        if error is not None and error.get("inferred") != "message" and not (turn is not None and turn.exited):
+        exited = turn.exited if turn else item.stop_reason == "agent_exited"
+        if error is not None and error.get("inferred") != "message" and not exited:
             self._notes.fault(at, prompt_id, error_text(error))
         ended = msgspec.structs.replace(
             item,

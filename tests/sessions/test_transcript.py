@@ -526,7 +526,7 @@ def test_an_agents_death_ends_its_turn() -> None:
         prompt(1, "x"),
         tool(2, title="t", status="in_progress"),
         note(3, "_adapter/agent_exited", success=False, code=3, stderr="boom\n"),
-        note(4, "turn", promptId="p1", state="failed", stopReason="agent_exited"),
+        note(4, "turn", promptId="p1", state="failed", stopReason="agent_exited", error={"detail": "it ended"}),
     ]
     items = folded(entries).snapshot().items
     turn = next(item for item in items if isinstance(item, TurnItem))
@@ -625,6 +625,8 @@ def test_a_restored_agent_says_how(continuity: str) -> None:
     """Each continuity has words of its own, with the reason as detail."""
     (notice,) = of(NoticeItem, [note(1, "restored", continuity=continuity, reason="killed")])
     assert notice.detail == "killed"
+    (notice,) = of(NoticeItem, [note(1, "restored", continuity=continuity, reason=notice.text.lower().rstrip("."))])
+    assert notice.detail is None
     assert notice.level == ("info" if continuity in {"native", "loaded"} else "warning")
 
 
