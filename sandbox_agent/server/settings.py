@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import platformdirs
-from traitlets import Float, HasTraits, Int, TraitError, Unicode, validate
+from traitlets import Float, HasTraits, Int, Unicode
 
 from sandbox_agent.journal import Retention
 from sandbox_agent.sandbox import SandboxConfig
@@ -30,19 +30,15 @@ class ServiceSettings(HasTraits):
     ).tag(config=True)
     agents_config = Unicode(help="JSON or TOML file with custom agents.").tag(config=True)
     max_body_bytes = Int(
-        0, help="Largest request body accepted, in bytes. 0: each route's own limit (256 MiB for ACP envelopes)."
+        0, min=0, help="Largest request body accepted, in bytes. 0: each route's own limit (256 MiB for ACP envelopes)."
     ).tag(config=True)
-    retain_bytes = Int(0, help="Bytes of events kept of each session and ACP server; the oldest go. 0 keeps all.").tag(
+    retain_bytes = Int(0, min=0, help="Bytes of events kept of each session and ACP server; the oldest go. 0 keeps all.").tag(
         config=True
     )
-    retain_days = Float(0.0, help="Days that events are kept. 0 keeps them for good.").tag(config=True)
-    heartbeat_seconds = Float(15.0, help="An idle event stream sends a heartbeat event this often.").tag(config=True)
-
-    @validate("max_body_bytes", "retain_bytes", "retain_days", "heartbeat_seconds")
-    def _not_negative(self, proposal: dict[str, float]) -> float:
-        if proposal["value"] < 0:
-            raise TraitError("must not be negative")
-        return proposal["value"]
+    retain_days = Float(0.0, min=0, help="Days that events are kept. 0 keeps them for good.").tag(config=True)
+    heartbeat_seconds = Float(15.0, min=0.01, help="An idle event stream sends a heartbeat event this often.").tag(
+        config=True
+    )
 
     def sandbox_config(self, store: Path | str, *, adopt_orphans: bool) -> SandboxConfig:
         """The services these settings describe, over ``store``."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sandbox_agent.journal import Journal, Segment
 
 HEARTBEAT_SECONDS = 15.0
+STOP_GRACE = 0.3
 HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
 
 # X-Accel-Buffering and no-transform keep proxies from holding back or recoding events.
@@ -96,13 +97,18 @@ class Streams:
             stream.set_close_callback(None)
             stream.close()
 
-    async def stop(self) -> None:
-        """End all streams; clients see the end of the body and come back with their cursor."""
-        open_now = set(self._open)
-        for task in open_now:
+    async def stop(self, grace: float = STOP_GRACE) -> None:
+        """End all streams, once they have sent what is left; clients come back with their cursor.
+
+        Those whose readers do not take it within ``grace`` seconds are cut.
+        """
+        if not self._open:
+            return
+        _, late = await asyncio.wait(set(self._open), timeout=grace)
+        for task in late:
             task.cancel()
-        if open_now:
-            await asyncio.wait(open_now)
+        if late:
+            await asyncio.wait(late)
 
 
 class _Sending:
