@@ -84,6 +84,7 @@ class AgentConnection:
         self._failure: Problem | None = None
         self._launching: tuple[Flight, asyncio.TimerHandle] | None = None
         self._launched = False
+        self._deaf: asyncio.TimerHandle | None = None
         self._closing = False
         self._stdin = PipeWriter(child.stdin_fd, limit=_STDIN_QUEUE, on_broken=self._expect_exit)
         self._stdout = PipeReader(child.stdout_fd, self._on_stdout, self._expect_exit)
@@ -266,25 +267,26 @@ class AgentConnection:
             if not line:
                 continue
             try:
-                raw_id = envelopes.check(line)
+                # without a role, a message without id (most of them) needs no more than the check
+                envelope = envelopes.parse(line) if handler is not None or envelopes.check(line) is not None else None
             except NotJson as error:
                 self._record(batch, seen)
                 batch, seen = [], []
                 self._record_invalid(raw, str(error))
                 continue
-            if raw_id is not None or handler is not None:
-                envelope = envelopes.parse(line)
+            if envelope is not None:
                 if envelope.kind is Kind.RESPONSE:
-                    line = self._match(line, envelope.id, answers)  # the asker's id in place of ours
+                    line = self._match(line, envelope.id, answers)
                 elif handler is not None and not handler.accept(envelope):
                     continue
-                if handler is not None:
-                    seen.append(envelope)
+                seen.append(envelope)
             batch.append(line)
-        self._record(batch, seen)
-        for flight, line in answers:
-            if not flight.answer.done():
-                flight.answer.set_result(line)
+        try:
+            self._record(batch, seen)
+        finally:  # a role that fails must not leave others waiting
+            for flight, line in answers:
+                if not flight.answer.done():
+                    flight.answer.set_result(line)
 
     def _match(self, line: bytes, raw_id: bytes | None, answers: list[tuple[Flight, bytes]]) -> bytes:
         flight = self._flights.arrive(raw_id) if raw_id and envelopes.is_id(raw_id) else None
@@ -342,8 +344,8 @@ class AgentConnection:
 
     def _expect_exit(self) -> None:
         """A stream of the agent's has ended; so should the agent."""
-        if self.child.exit is None:
-            self._loop.call_later(_SILENT_GRACE, self._end_deaf)
+        if self.child.exit is None and self._deaf is None:
+            self._deaf = self._loop.call_later(_SILENT_GRACE, self._end_deaf)
 
     def _end_deaf(self) -> None:
         if self.child.exit is None:
@@ -369,8 +371,9 @@ class AgentConnection:
 
     def _finish(self, ended: AgentExit) -> None:
         self.exit = ended
-        if self._launching is not None:
-            self._launching[1].cancel()
+        for timer in (self._deaf, self._launching and self._launching[1]):
+            if timer is not None:
+                timer.cancel()
         params = {
             "success": ended.success,
             "code": ended.code,

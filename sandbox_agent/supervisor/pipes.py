@@ -90,6 +90,7 @@ class PipeWriter:
         self.closed = False
         self.has_room = asyncio.Event()
         self.has_room.set()
+        self._loop.add_reader(fd, self._broken)  # a pipe's write end is "readable" when nobody reads it any more
 
     def write(self, message: bytes) -> None:
         """Queue one message; dropped when the other side is gone, which the child's exit tells."""
@@ -104,11 +105,19 @@ class PipeWriter:
 
     def close(self) -> None:
         """Drop what waits and stop. The descriptor stays its owner's."""
+        if self.closed:
+            return
         self.closed = True
+        self._loop.remove_reader(self._fd)
         self._queue.clear()
         self.queued = 0
         self._watch(wanted=False)
         self.has_room.set()
+
+    def _broken(self) -> None:
+        self.close()
+        if self._on_broken is not None:
+            self._on_broken()
 
     def _flush(self) -> None:
         while self._queue:
@@ -118,9 +127,7 @@ class PipeWriter:
             except BlockingIOError:
                 break
             except BrokenPipeError:
-                self.close()
-                if self._on_broken is not None:
-                    self._on_broken()
+                self._broken()
                 return
             self._advance(written)
         self._watch(wanted=bool(self._queue))

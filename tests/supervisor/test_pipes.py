@@ -117,6 +117,14 @@ async def test_a_writer_says_when_the_child_does_not_read(pipe: tuple[int, int])
     writer.close()
 
 
+async def test_a_writer_with_nothing_to_write_notices_the_end_of_its_reader_too(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    broken: list[int] = []
+    PipeWriter(write, on_broken=lambda: broken.append(1))
+    os.close(read)
+    await eventually(lambda: bool(broken))
+
+
 async def test_a_writer_survives_the_end_of_its_reader(pipe: tuple[int, int]) -> None:
     """The broken pipe is told, what waits is dropped, nobody waits for room."""
     read, write = pipe
