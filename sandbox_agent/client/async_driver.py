@@ -238,6 +238,8 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         async with self._busy:
             while not self._values:
                 await self._fill()
+            if self._channel.aborted.is_set():
+                raise StopAsyncIteration
             return self._values.popleft()
 
     async def _fill(self) -> None:

@@ -14,8 +14,6 @@ from sandbox_agent.client.results import (
     PermissionList,
     PromptList,
 )
-from sandbox_agent.client.states import TranscriptState
-from sandbox_agent.client.stream import follow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -128,7 +126,7 @@ class AsyncSession(SessionBase):
 
     def follow_transcript(self, *, turn: str | None = None) -> AsyncStream[TranscriptChange]:
         """The transcript as it grows: all of it first, then each change. With ``turn`` it ends with that prompt."""
-        return self._driver.iterate(follow(TranscriptState(self.id, turn), give_up_after=self._give_up_after))
+        return self._driver.iterate(programs.transcript_changes(self.id, turn, self._give_up_after))
 
     async def export(self, format: Literal["md", "html", "ipynb", "text"] = "md") -> str:  # noqa: A002 - the route's word
         """The transcript as a document."""

@@ -15,7 +15,7 @@ from sandbox_agent.client.results import (
     PermissionList,
     PromptResult,
 )
-from sandbox_agent.client.states import EventsState, PermissionsState, TurnState, reset_event
+from sandbox_agent.client.states import ENDED, EventsState, PermissionsState, TranscriptState, TurnState, reset_event
 from sandbox_agent.client.stream import follow
 from sandbox_agent.problems import (
     Conflict,
@@ -26,6 +26,7 @@ from sandbox_agent.problems import (
     from_document,
 )
 from sandbox_agent.wire.sessions import PermissionAnswer, PromptRequest, SessionUpdateRequest
+from sandbox_agent.wire.transcript import TurnItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         PromptInfo,
         SessionEvent,
         SessionInfo,
+        TranscriptChange,
     )
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.sessions import SessionCreateRequest
@@ -269,6 +271,28 @@ def events(session_id: str, after: int | None, give_up_after: float | None) -> S
     if after is None:
         after = (yield from perform(api.session(session_id))).last_sequence
     yield from follow(EventsState(session_id, after), give_up_after=give_up_after)
+
+
+def transcript_changes(session_id: str, turn: str | None, give_up_after: float | None) -> Source:
+    """Emit the transcript as it grows, without end, or with ``turn`` until that prompt's turn has ended.
+
+    A turn's item may say that it ended before the server has judged how (an empty answer is a failure), so the end
+    is where item and prompt agree.
+    """
+    source = follow(TranscriptState(session_id), give_up_after=give_up_after)
+    if turn is None:
+        yield from source
+        return
+
+    def relay(change: TranscriptChange) -> Program[bool]:
+        yield Emit((change,))
+        mine = next((i for i in change.changed if isinstance(i, TurnItem) and i.turn == turn), None)
+        if mine is None or mine.state not in ENDED:
+            return False
+        info = yield from perform(api.prompt(session_id, turn), patience=FOREVER)
+        return info.state == mine.state
+
+    yield from each(source, relay)
 
 
 def pending_permissions(session_id: str) -> Source:

@@ -9,7 +9,7 @@ import msgspec
 from sandbox_agent.client import api
 from sandbox_agent.client.results import RESET, AcpMessage, SessionEvent, Transcript, TranscriptChange
 from sandbox_agent.wire.base import Wire
-from sandbox_agent.wire.transcript import TranscriptItem, TurnItem
+from sandbox_agent.wire.transcript import TranscriptItem, item_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,14 +128,10 @@ class PermissionsState(EventsState):
 
 
 class TranscriptState:
-    """A session's transcript as it grows: a snapshot first, then what changed.
+    """A session's transcript as it grows: a snapshot first, then what changed."""
 
-    With ``turn`` it is done when that prompt's turn has ended.
-    """
-
-    def __init__(self, session_id: str, turn: str | None = None) -> None:
+    def __init__(self, session_id: str) -> None:
         self.session_id = session_id
-        self.turn = turn
         self.done = False
         self._cursor: int | None = None
         self._base: Transcript | None = None
@@ -168,12 +164,8 @@ class TranscriptState:
     def _change(self, changed: tuple[TranscriptItem, ...]) -> Iterable[TranscriptChange]:
         assert self._base is not None  # noqa: S101 - both callers set it
         assert self._cursor is not None  # noqa: S101
-        if self.turn is not None:
-            self.done = any(
-                isinstance(item, TurnItem) and self.turn in {item.turn, item.id} and item.state in ENDED
-                for item in changed
-            )
-        transcript = msgspec.structs.replace(self._base, sequence=self._cursor, items=tuple(self._items.values()))
+        items = tuple(sorted(self._items.values(), key=item_order))
+        transcript = msgspec.structs.replace(self._base, sequence=self._cursor, items=items)
         return (TranscriptChange(transcript, changed),)
 
 

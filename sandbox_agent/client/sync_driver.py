@@ -218,6 +218,8 @@ class Stream(Iterator[T], Generic[T]):
         with self._busy:
             while not self._values:
                 self._fill()
+            if self._channel.aborted.is_set():
+                raise StopIteration
             return self._values.popleft()
 
     def _fill(self) -> None:

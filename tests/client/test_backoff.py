@@ -1,5 +1,7 @@
 """How long the client waits before it tries again."""
 
+# ruff: noqa: S311 - made-up chance, not secrets
+
 from __future__ import annotations
 
 import random

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from sandbox_agent.client import calls
@@ -14,13 +16,17 @@ from sandbox_agent.problems import (
     EndpointNotFound,
     PermissionDenied,
     Problem,
-    SandboxAgentError,
     SessionNotFound,
     TokenInvalid,
 )
 from sandbox_agent.wire.health import HealthResponse
 
 from .world import World, cut, json_reply, problem_reply
+
+if TYPE_CHECKING:
+    from sandbox_agent.problems import (
+        SandboxAgentError,
+    )
 
 OK = json_reply(b'{"status":"ok"}')
 HTML = {"content-type": "text/html"}

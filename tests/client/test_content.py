@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
 from sandbox_agent.client.content import embed, to_block, to_prompt
 from sandbox_agent.client.errors import ContentNotSupported
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
 

@@ -1,11 +1,12 @@
 """Where `connect()` looks, with real files and a made-up environment."""
 
+# ruff: noqa: S106 - made-up tokens
+
 from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +22,9 @@ from sandbox_agent.client.discovery import (
 from sandbox_agent.client.errors import NoServerFound, ServerUnreachable
 from sandbox_agent.client.target import Target
 from sandbox_agent.problems import EndpointNotFound, PermissionDenied, TokenInvalid
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import pytest
 
 from sandbox_agent.client import programs
-from sandbox_agent.client.effects import Emit, Interrupted, Open, Read, Reply, Request, Send, Sleep, Source
+from sandbox_agent.client.effects import Emit, Interrupted, Open, Read, Request, Send, Sleep
 from sandbox_agent.client.errors import PromptTimeout, ServerUnreachable
 from sandbox_agent.client.results import PromptInfo
 from sandbox_agent.problems import AgentProcessExited, Conflict, SessionAlreadyExists, SessionNotFound, StreamError
 from sandbox_agent.wire.sessions import SessionCreateRequest
 
 from .test_states import message, turn
-from .world import Answer, Streamed, World, cut, json_reply, problem_reply
+from .world import Streamed, World, cut, json_reply, problem_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox_agent.client.effects import Reply, Source
+
+    from .world import Answer
 
 
 def reply(body: Any, status: int = 200) -> Reply:
@@ -276,7 +282,7 @@ class TestInterrupt:
 
 
 class TestAnswer:
-    permission = {
+    permission: ClassVar[dict[str, Any]] = {
         "id": "perm_1",
         "sessionId": "s",
         "state": "selected",
@@ -370,6 +376,30 @@ class TestPages:
         with pytest.raises(SessionNotFound):
             world.run(programs.events("s", None, None))
         assert [dict(r.headers).get("Last-Event-ID") for r in world.requests] == [None, "41", "41"]
+
+
+class TestTranscript:
+    def upsert(self, sequence: int, state: str) -> bytes:
+        item = {
+            "type": "turn",
+            "id": "t",
+            "created": 2,
+            "updated": sequence,
+            "createdAtMs": 1,
+            "turn": "p1",
+            "state": state,
+        }
+        return b"event: upsert\ndata: %s\n\n" % msgspec.json.encode({"sequence": sequence, "items": [item]})
+
+    def test_it_ends_where_item_and_prompt_agree(self) -> None:
+        """The item said completed; the server found the answer empty and calls the turn failed."""
+        snapshot = b'event: snapshot\ndata: {"sessionId":"s","sequence":1,"items":[]}\n\n'
+        stream = [snapshot, self.upsert(2, "running"), self.upsert(3, "completed"), self.upsert(4, "failed"), b"never"]
+        server = Server(get_sessions_s_transcript=Streamed(stream), get_sessions_s_prompts_p1=reply(prompt("failed")))
+        world = World(server)
+        world.run(programs.transcript_changes("s", "p1", None))
+        assert [change.transcript.sequence for change in world.emitted] == [1, 2, 3, 4]
+        assert world.emitted[-1].transcript.items[0].state == "failed"
 
 
 class TestEach:

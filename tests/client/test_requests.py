@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pytest
 
 from sandbox_agent.client.requests import create_request, update_request
 from sandbox_agent.wire.sessions import PermissionPolicy, PermissionRule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 
 def created(**given: Any) -> dict[str, Any]:

@@ -148,29 +148,6 @@ class TestTranscript:
         list(state.accept(event("snapshot", {"sessionId": "s", "sequence": 7, "items": []})))
         assert dict(state.request().headers)["Last-Event-ID"] == "7"
 
-    def test_with_a_turn_it_ends_with_it(self) -> None:
-        state = TranscriptState("s", turn="p1")
-        list(state.accept(event("snapshot", {"sessionId": "s", "sequence": 1, "items": []})))
-        ended = {"type": "turn", "id": "t", "created": 2, "updated": 2, "createdAtMs": 1, "turn": "p1"}
-        list(state.accept(event("upsert", {"sequence": 2, "items": [ended | {"state": "running"}]})))
-        assert not state.done
-        list(state.accept(event("upsert", {"sequence": 3, "items": [ended | {"state": "completed", "updated": 3}]})))
-        assert state.done
-
-    def test_a_turn_that_has_ended_needs_only_the_snapshot(self) -> None:
-        state = TranscriptState("s", turn="p1")
-        ended = {
-            "type": "turn",
-            "id": "t",
-            "created": 2,
-            "updated": 2,
-            "createdAtMs": 1,
-            "turn": "p1",
-            "state": "failed",
-        }
-        assert len(list(state.accept(event("snapshot", {"sessionId": "s", "sequence": 2, "items": [ended]})))) == 1
-        assert state.done
-
 
 class TestAcp:
     def test_messages_are_given_once_with_their_bytes(self) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_agent.client.effects import Reply, Request
+from sandbox_agent.client.effects import Reply
 from sandbox_agent.client.errors import ProtocolMismatch, ServerUnreachable
 from sandbox_agent.client.states import EventsState
 from sandbox_agent.client.stream import follow
 from sandbox_agent.problems import SessionNotFound, TokenInvalid
 
-from .world import Answer, Streamed, World, cut, problem_reply
+from .world import Streamed, World, cut, problem_reply
+
+if TYPE_CHECKING:
+    from sandbox_agent.client.effects import Request
+
+    from .world import Answer
 
 HTML = {"content-type": "text/html"}
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from sandbox_agent.client.effects import (
     Clock,
-    Effect,
     Emit,
     Interrupted,
     Open,
-    Program,
     Read,
     Reply,
     Request,
@@ -24,6 +22,14 @@ from sandbox_agent.client.effects import (
     TransportFault,
 )
 from sandbox_agent.problems import SandboxAgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sandbox_agent.client.effects import (
+        Effect,
+        Program,
+    )
 
 T = TypeVar("T")
 
@@ -70,7 +76,7 @@ class World:
             try:
                 if interrupt_at is not None and isinstance(effect, interrupt_at):
                     interrupt_at = None
-                    raise Interrupted
+                    raise Interrupted  # noqa: TRY301 - what the driver does
                 outcome = self.perform(effect)
             except (TransportFault, SandboxAgentError, Interrupted) as error:
                 step = _thrower(program, error)
