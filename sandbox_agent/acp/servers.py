@@ -92,10 +92,10 @@ class AcpServers:
         connection = self._live.pop(server_id, None)
         if connection is None and (server_id in self._retiring or server_id in self._starting):
             return  # gone already; or not there yet, and then this DELETE came before
-        hurry = asyncio.Event()
-        task = spawn_task(self._retire(server_id, connection, hurry), name=f"retire {server_id}")
+        ended, hurry = asyncio.Event(), asyncio.Event()
+        task = spawn_task(self._retire(server_id, connection, ended, hurry), name=f"retire {server_id}")
         self._retiring[server_id] = (task, hurry)
-        await asyncio.wait([task], timeout=_DELETE_WAIT)
+        await _within(_DELETE_WAIT, ended)
 
     def list(self) -> list[AcpServerInfo]:
         """The servers that live, oldest first."""
@@ -181,10 +181,13 @@ class AcpServers:
         while len(self._dead) > _DEAD_OPEN:
             self._dead.pop(next(iter(self._dead))).close()
 
-    async def _retire(self, server_id: str, connection: AgentConnection | None, hurry: asyncio.Event) -> None:
+    async def _retire(
+        self, server_id: str, connection: AgentConnection | None, ended: asyncio.Event, hurry: asyncio.Event
+    ) -> None:
         try:
             if connection is not None:
                 await connection.close()
+                ended.set()
                 if not connection.journal.name.startswith(_BRIDGE):
                     return
             name = _BRIDGE + server_id
@@ -196,6 +199,7 @@ class AcpServers:
             if journal is not None or await self._journals.exists(name):
                 await self._journals.delete(name)
         finally:
+            ended.set()
             del self._retiring[server_id]
 
     async def _retired(self, server_id: str) -> None:
