@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from sandbox_agent.problems import InvalidRequest
+from sandbox_agent.sessions.fold_faults import usage_of
 from sandbox_agent.wire.base import JsonObject
 
 if TYPE_CHECKING:
@@ -119,10 +120,10 @@ def outcome_of(result: Any) -> Outcome:
     members = result if isinstance(result, dict) else {}
     stop_reason = members.get("stopReason")
     stop_reason = stop_reason if isinstance(stop_reason, str) else None
-    usage, meta = members.get("usage"), members.get("_meta")
+    meta = members.get("_meta")
     return Outcome(
         state="cancelled" if stop_reason == "cancelled" else "completed",
         stop_reason=stop_reason,
-        usage=usage if isinstance(usage, dict) else None,
+        usage=usage_of(members),
         meta=meta if isinstance(meta, dict) else None,
     )

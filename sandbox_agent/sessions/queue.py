@@ -220,12 +220,12 @@ class PromptQueue:
                 await self._run(self._waiting.popleft())
         finally:
             self._worker = None
+            self._work_on()
 
     async def _run(self, job: Job) -> None:
         core = self._core
         self.running = job
-        began = started(job.info, now_ms=now_ms(), first_sequence=core.journal.head + 1, options=core.row.options)
-        self._save(job, began)
+        job.info = started(job.info, now_ms=now_ms(), first_sequence=core.journal.head + 1, options=core.row.options)
         core.tell("turn_started", promptId=job.info.id)
         talk = spawn_task(self._talk(job), name=f"turn {job.info.id}")
         stop = spawn_task(job.cancelled.wait(), name=f"cancel of {job.info.id}")
@@ -241,7 +241,7 @@ class PromptQueue:
             talk.cancel()
             self._end(job, outcome)
             self._release(job)
-        await self._view.checkpoint()
+        self._view.save_soon()
 
     async def _talk(self, job: Job) -> Outcome:
         """One turn with the agent, to whatever end."""
@@ -251,14 +251,17 @@ class PromptQueue:
         except Problem as problem:
             core.change(error=problem.document())
             return Outcome(state="failed", error=problem.document())
-        self._save(job, with_options(job.info, core.row.options))
-        core.note(events.turn(job.info))  # not before: processes that ended while the agent was restored end no turn
         blocks = list(job.info.prompt)
         if core.row.priming and (past := priming(await self._view.snapshot(), core.settings.priming_characters)):
             blocks.insert(0, past)
+        # Not before: processes that ended while the agent was restored end no turn, and what was not sent yet may be
+        # sent after a crash. On disk before it is sent: nothing runs twice.
+        core.note(events.turn(job.info))
+        self._save(job, with_options(job.info, core.row.options))
+        core.change(remembers=True, priming=False)
+        await core.records.durable()
         self._link.prompting()
         job.sent = True
-        core.change(remembers=True, priming=False)
         params = {"sessionId": core.row.agent_session_id, "prompt": blocks, "_meta": {"promptId": job.info.id}}
         try:
             return outcome_of(await connection.request("session/prompt", params))
@@ -271,8 +274,7 @@ class PromptQueue:
     async def _call_off(self, job: Job, talk: asyncio.Task[Outcome]) -> Outcome:
         """Cancel a turn: ask the agent, and end it when it does not obey within the grace period."""
         self._desk.closed = True
-        connection = self._link.connection
-        if not job.sent or connection is None:
+        if not job.sent:
             talk.cancel()
             await asyncio.wait({talk})
             return CANCELLED

@@ -155,7 +155,8 @@ class Sessions:
     async def delete(self, session_id: str) -> None:
         """End the session's agent and remove all of it."""
         session = await self._session(session_id)
-        del self._live[session_id]
+        if self._live.pop(session_id, None) is None:
+            raise SessionNotFound(f"there is no session {session_id}", sessionId=session_id)
         self._creating.add(session_id)
         try:
             await session.close(keep=False)

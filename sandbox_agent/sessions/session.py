@@ -81,8 +81,8 @@ class Session:
     async def close(self, *, keep: bool) -> None:
         """End the agent and what runs; ``keep``: for a restart of the server."""
         await self.queue.stop(keep=keep)
+        await self.view.close(save=keep)
         if keep:
-            await self.view.checkpoint()
             self.core.change()
 
     @property
@@ -96,7 +96,7 @@ class Session:
         return msgspec.structs.replace(
             info,
             state=self._state(),
-            last_sequence=self.core.journal.head,
+            last_sequence=self.core.journal.visible,
             pending_permissions=len(self.desk.pending),
             queued_prompts=self.queue.queued,
             current_prompt_id=running.info.id if running is not None else None,

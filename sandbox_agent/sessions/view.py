@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from sandbox_agent.journal import Reset
 from sandbox_agent.sessions.transcript import Fold
+from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -26,6 +27,9 @@ Told: TypeAlias = "Transcript | list[TranscriptItem]"
 CHECKPOINT_ENTRIES = 5_000
 CHECKPOINT_BYTES = 4 << 20
 """A checkpoint is worth writing when the journal grew by either since the last."""
+
+LONG_TURN = 16
+"""How many times that a turn may grow before it is saved while it runs."""
 
 UPDATE_INTERVAL_S = 0.03
 """Changes to one reader come at most this often: text that streams in is told by the sentence, not by the token."""
@@ -43,6 +47,7 @@ class TranscriptView:
         self._lock = asyncio.Lock()
         self._saved = 0
         self._bytes = 0
+        self._saving: asyncio.Task[None] | None = None
         self.readers = 0
         journal.retain_after = 0  # until the checkpoint is read, all may be needed
 
@@ -95,32 +100,42 @@ class TranscriptView:
                 return True
         return False
 
-    async def checkpoint(self, *, force: bool = False) -> None:
-        """Save what is folded, when enough has come since the last time."""
-        if not force and not self.worth_saving():
-            return
+    def save_soon(self) -> None:
+        """Save a checkpoint in the background, when enough has come since the last."""
+        if self._saving is None and self.worth_saving():
+            self._saving = spawn_task(self.checkpoint(), name=f"checkpoint of {self._session_id}")
+            self._saving.add_done_callback(self._saved_now)
+
+    async def close(self, *, save: bool) -> None:
+        """Wait for a checkpoint that is being saved; save a last one if it is worth it."""
+        if self._saving is not None:
+            await asyncio.wait({self._saving})
+        if save and self.worth_saving():
+            await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Save what is folded."""
         async with self._lock:
             fold = await self._current()
             state = await asyncio.to_thread(fold.state)
             self._records.put_checkpoint(self._session_id, fold.sequence, state)
             sequence = fold.sequence
+            self._bytes = 0
         if await self._records.durable():
-            self._saved, self._bytes = sequence, 0
-            self._journal.retain_after = sequence
+            self._saved = self._journal.retain_after = sequence
+
+    def _saved_now(self, _task: asyncio.Task[None]) -> None:
+        self._saving = None
 
     def grew(self, size: int) -> None:
-        """An entry of ``size`` bytes was added."""
+        """An entry of ``size`` bytes was added; a turn that goes on and on is saved in between."""
         self._bytes += size
+        if self._bytes > LONG_TURN * CHECKPOINT_BYTES:
+            self.save_soon()
 
-    def worth_saving(self, *, factor: int = 1) -> bool:
-        """Whether ``factor`` times as much has come as makes a checkpoint worth it."""
-        entries = self._journal.head - self._saved
-        return entries > CHECKPOINT_ENTRIES * factor or self._bytes > CHECKPOINT_BYTES * factor
-
-    def forget(self) -> None:
-        """Free the memory; the next look folds again from the checkpoint."""
-        if not self._lock.locked():
-            self._fold = None
+    def worth_saving(self) -> bool:
+        """Whether so much has come that a checkpoint is worth it."""
+        return self._journal.head - self._saved > CHECKPOINT_ENTRIES or self._bytes > CHECKPOINT_BYTES
 
     async def _opened(self) -> Fold:
         if self._fold is None:

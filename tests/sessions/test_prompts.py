@@ -70,6 +70,12 @@ def test_an_answer_keeps_its_stop_reason_usage_and_meta() -> None:
     assert info.ended_at_ms == 9
 
 
+def test_usage_is_found_where_agents_put_it() -> None:
+    quota = {"quota": {"token_count": {"input_tokens": 5, "output_tokens": 2}}}
+    outcome = outcome_of({"stopReason": "end_turn", "_meta": quota})
+    assert (outcome.usage, outcome.meta) == ({"inputTokens": 5, "outputTokens": 2}, quota)
+
+
 def test_a_cancelled_stop_reason_is_a_cancelled_prompt() -> None:
     assert outcome_of({"stopReason": "cancelled"}) == CANCELLED
 

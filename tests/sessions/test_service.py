@@ -174,6 +174,25 @@ async def test_a_deleted_session_is_gone_with_its_agent_and_events(world: World)
     assert await world.texts(again.id) == []
 
 
+async def test_a_session_is_deleted_once_by_whoever_comes_first(world: World) -> None:
+    session = await world.create()
+    await world.restart()
+    results = await asyncio.gather(*(world.sessions.delete(session.id) for _ in range(3)), return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["NoneType", "SessionNotFound", "SessionNotFound"]
+
+
+async def test_a_session_whose_directory_is_gone_says_so_and_lives(world: World) -> None:
+    session = await world.create()
+    await world.restart()
+    world.cwd.rename(world.folder / "elsewhere")
+    failed = await world.prompt(session.id, "[[say x]]")
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert "cannot start" in failed.error["detail"]
+    (world.folder / "elsewhere").rename(world.cwd)
+    assert (await world.prompt(session.id, "[[say x]]")).state == "completed"
+
+
 async def test_sessions_are_listed_in_pages_newest_first_across_a_restart(world: World) -> None:
     made = [(await world.create(id=f"s{number}")).id for number in range(5)]
     await world.restart()

@@ -132,6 +132,19 @@ async def _trimmed(journal: Any) -> bool:
     return bool(journal.first > 1)
 
 
+async def test_a_turn_that_goes_on_and_on_is_saved_while_it_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox_agent.sessions.view.CHECKPOINT_BYTES", 10_000)
+    session = await world.create()
+    journal = await world.sessions.journal(session.id)
+    await world.send(session.id, "[[burst count=4000 size=200]] [[sleep 60]]")
+    await world.until(lambda: _retained(journal))
+    assert world.sessions.busy
+
+
+async def _retained(journal: Any) -> bool:
+    return (journal.retain_after or 0) > 0
+
+
 async def test_many_readers_share_one_fold(world: World) -> None:
     session = await world.create()
     readers = [Reader(world, session.id) for _ in range(20)]
