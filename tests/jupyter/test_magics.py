@@ -90,9 +90,10 @@ def test_without_a_person_the_cell_ends_and_approve_or_reject_go_on(shell: Kerne
     rejected = ran(shell.run("%agent reject"))
     assert "completed" in rejected.text
     assert target.read_text() == "two\n"
-    nothing = shell.run("%agent approve")
-    assert nothing.error is not None
-    assert "nothing waits for permission" in nothing.error["traceback"][0]
+    assert "Nothing waits for permission" in ran(shell.run("%agent approve")).text
+    unknown = shell.run("%agent approve perm_99")
+    assert unknown.error is not None
+    assert "'perm_99'" in unknown.error["traceback"][0]
 
 
 def test_a_policy_answers_by_itself_when_asked_to(shell: Kernel, tmp_path: Path) -> None:

@@ -162,22 +162,26 @@ class Commands:
     def _resolve(self, call: Invocation, reply: str) -> None:
         session = self.context.current(call.options["session"])
         request = self._request(session, call.text)
+        if request is None:
+            print(f"Nothing waits for permission in session {session.id}.")  # noqa: T201
+            return
         session.answer(request.id, reply)
         if call.options["background"] or request.prompt_id is None:
             print(f"Answered {request.title}: {reply}.")  # noqa: T201
         else:
             self._follow(session, request.prompt_id)
 
-    def _request(self, session: Session, request_id: str) -> PermissionInfo:
+    def _request(self, session: Session, request_id: str) -> PermissionInfo | None:
         """The request named, else the oldest that waits; one of a turn that runs may still be on its way."""
         patience = time.monotonic() + PERMISSION_PATIENCE_S
         while True:
             waiting = [r for r in session.permissions().pending if request_id in {"", r.id}]
             if waiting:
                 return waiting[0]
-            if request_id or session.refresh().state not in {"running", "waiting"} or time.monotonic() > patience:
-                what = f"no request {request_id!r} waits" if request_id else "nothing waits"
-                raise MagicUsageError(f"{what} for permission in session {session.id}")
+            if request_id:
+                raise MagicUsageError(f"no request {request_id!r} waits for permission in session {session.id}")
+            if session.refresh().state not in {"running", "waiting"} or time.monotonic() > patience:
+                return None
             time.sleep(POLL_S)
 
     def _option(self, call: Invocation, name: str, change: Callable[[Session], object]) -> None:
