@@ -30,11 +30,11 @@ class ServiceSettings(HasTraits):
     ).tag(config=True)
     agents_config = Unicode(help="JSON or TOML file with custom agents.").tag(config=True)
     max_body_bytes = Int(
-        0, min=0, help="Largest request body accepted, in bytes. 0: each route's own limit (256 MiB for ACP envelopes)."
+        0, min=0, help="Largest request body accepted, in bytes. 0: the limit of each route (256 MiB for ACP)."
     ).tag(config=True)
-    retain_bytes = Int(0, min=0, help="Bytes of events kept of each session and ACP server; the oldest go. 0 keeps all.").tag(
-        config=True
-    )
+    retain_bytes = Int(
+        0, min=0, help="Bytes of events kept of a session or ACP server; the oldest go. 0 keeps all."
+    ).tag(config=True)
     retain_days = Float(0.0, min=0, help="Days that events are kept. 0 keeps them for good.").tag(config=True)
     heartbeat_seconds = Float(15.0, min=0.01, help="An idle event stream sends a heartbeat event this often.").tag(
         config=True

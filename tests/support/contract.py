@@ -15,8 +15,8 @@ from sandbox_agent.server.routes import ROUTES, by_path, pattern
 if TYPE_CHECKING:
     import httpx
 
-ANYWHERE = {"404", "405"}
-"""Problems that are answered about paths and methods, not by an operation."""
+ANYWHERE = {"401", "404", "405"}
+"""Problems that are answered about callers, paths and methods, not by an operation."""
 
 
 @functools.cache
