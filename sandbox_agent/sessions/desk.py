@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from sandbox_agent.sessions.policy import Verdict
     from sandbox_agent.sessions.updates import ToolCalls
     from sandbox_agent.wire.base import JsonObject
-    from sandbox_agent.wire.sessions import PermissionAnswer, PermissionInfo, PermissionOption, Reply
+    from sandbox_agent.wire.sessions import (
+        CancelReason,
+        PermissionAnswer,
+        PermissionInfo,
+        PermissionOption,
+        Reply,
+    )
 
 _REPLIES: dict[str, Reply] = {"allow": "once", "deny": "reject"}
 
@@ -87,7 +93,7 @@ class PermissionDesk:
         asked = Asked(PermissionRow(ordinal=self._ordinal, info=info), envelope.id or b"null", connection)
         policy = self._core.row.permission_policy
         if self.closed:
-            self._resolve(asked, None, by="cancel")
+            self._resolve(asked, None, by="cancel", reason="turn_cancelled")
             self._answer_later(asked.connection, [asked])
         elif policy.default == "ask" and not policy.rules:
             self._wait_for_person(asked)
@@ -109,11 +115,11 @@ class PermissionDesk:
         await self._tell_agent(asked.connection, asked.request_id, info)
         return info
 
-    def cancel_all(self) -> list[Asked]:
+    def cancel_all(self, reason: CancelReason) -> list[Asked]:
         """Everything that waits is cancelled; what the agent has to be told is returned."""
         waiting = list(self._pending.values())
         for asked in waiting:
-            self._resolve(asked, None, by="cancel")
+            self._resolve(asked, None, by="cancel", reason=reason)
         return waiting
 
     async def tell_cancelled(self, waiting: list[Asked]) -> None:
@@ -127,7 +133,8 @@ class PermissionDesk:
         verdict = await asyncio.to_thread(decide, row.permission_policy, call, row.cwd)
         option = self._option(asked.row.info, verdict)
         if self.closed or asked.connection.exit is not None:
-            self._resolve(asked, None, by="cancel")
+            gone = asked.connection.exit is not None
+            self._resolve(asked, None, by="cancel", reason="agent_exited" if gone else "turn_cancelled")
             await self.tell_cancelled([asked])
         elif verdict.decision == "ask" or (verdict.decision == "allow" and option is None):
             self._wait_for_person(asked)
@@ -155,8 +162,9 @@ class PermissionDesk:
         by: Literal["client", "policy", "cancel"],
         name: str | None = None,
         rule: str | None = None,
+        reason: CancelReason | None = None,
     ) -> PermissionInfo:
-        info = permissions.resolved(asked.row.info, option, by=by, now_ms=now_ms(), name=name, rule=rule)
+        info = permissions.resolved(asked.row.info, option, by=by, now_ms=now_ms(), name=name, rule=rule, reason=reason)
         self._pending.pop(info.id, None)
         self._core.records.put_permission(PermissionRow(ordinal=asked.row.ordinal, info=info))
         self._core.note(events.permission(info))

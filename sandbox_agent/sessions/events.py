@@ -48,6 +48,7 @@ def permission(asked: PermissionInfo) -> bytes:
         resolvedBy=asked.resolved_by,
         resolvedByName=asked.resolved_by_name,
         rule=asked.rule,
+        reason=asked.reason,
     )
 
 

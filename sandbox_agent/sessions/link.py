@@ -271,7 +271,7 @@ class AgentLink:
     def on_exit(self, exit: AgentExit) -> None:  # noqa: A002, ARG002 - the role's form
         self._replay = None
         self._tools.clear()
-        self._desk.cancel_all()
+        self._desk.cancel_all("agent_exited")
 
     def _entitle(self, title: str) -> None:
         if title and self._core.row.titled_by != "client" and title != self._core.row.title:

@@ -189,6 +189,13 @@ def not_offered(state: AgentOptions, choice: Choice, value: str, *, agent: str) 
     return kind(detail, hint=hint, agent=agent, available=available)
 
 
+def not_accepted(choice: Choice, value: str, stands: str | None, *, agent: str) -> InvalidRequest | ModeNotSupported:
+    """The problem of a value that was asked for and is not what stands then."""
+    word = choice.replace("_", " ")
+    kind = ModeNotSupported if choice == "mode" else InvalidRequest
+    return kind(f"{agent} did not accept the {word} {value!r}; it stands at {stands!r}", agent=agent, effective=stands)
+
+
 def _objects(value: Any) -> tuple[JsonObject, ...]:
     return tuple(entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else ()
 

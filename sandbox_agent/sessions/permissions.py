@@ -12,7 +12,15 @@ from sandbox_agent.wire.sessions import PermissionInfo, PermissionOption
 
 if TYPE_CHECKING:
     from sandbox_agent.wire.base import JsonObject
-    from sandbox_agent.wire.sessions import PermissionAnswer
+    from sandbox_agent.wire.sessions import CancelReason, PermissionAnswer
+
+
+_CANCELLED: dict[CancelReason, str] = {
+    "turn_cancelled": "by a cancel of its turn",
+    "turn_ended": "by the end of its turn",
+    "agent_exited": "since the agent that asked is gone",
+    "server_restarted": "since the server was restarted and the agent that asked is gone",
+}
 
 
 def asked(
@@ -68,6 +76,7 @@ def resolved(
     now_ms: int,
     name: str | None = None,
     rule: str | None = None,
+    reason: CancelReason | None = None,
 ) -> PermissionInfo:
     """The request with its resolution; without an option it is cancelled."""
     rejected = option is None and by != "cancel"
@@ -80,6 +89,7 @@ def resolved(
         resolved_by=by,
         resolved_by_name=name,
         rule=rule,
+        reason=reason,
     )
 
 
@@ -92,9 +102,13 @@ def outcome(info: PermissionInfo) -> JsonObject:
 
 def already_resolved(info: PermissionInfo) -> Conflict:
     """The problem of a late answer: it names who was first, and what they said."""
-    who = {"client": info.resolved_by_name or "another client", "policy": "the session's policy", "cancel": "a cancel"}
+    how = {
+        "client": f"by {info.resolved_by_name or 'another client'}",
+        "policy": "by the session's policy",
+        "cancel": _CANCELLED.get(info.reason or "turn_cancelled"),
+    }
     return Conflict(
-        f"permission {info.id} is resolved already, by {who[info.resolved_by or 'client']}",
+        f"permission {info.id} is resolved already, {how[info.resolved_by or 'client']}",
         sessionId=info.session_id,
         permission=msgspec.to_builtins(info),
     )

@@ -139,7 +139,8 @@ class PromptQueue:
         async with self._submitting:
             if key is not None and (known := await self._known(key, blocks)) is not None:
                 return known
-            self._refuse_when_stopped()
+            if self._stopped:
+                raise Conflict(f"session {self._core.id} is being closed", sessionId=self._core.id)
             self._ordinal += 1
             info = PromptInfo(
                 id=f"prm_{secrets.token_hex(8)}",
@@ -156,10 +157,9 @@ class PromptQueue:
             self._core.records.put_prompt(job.row)
             self._jobs[info.id] = job
             await self._core.records.durable()
-            self._refuse_when_stopped()
-            if not job.cancelled.is_set():
+            if not self._stopped:  # else it is queued on disk all the same, and runs after the restart
                 self._waiting.append(job)
-            self._work_on()
+                self._work_on()
             return job.info
 
     async def cancel(self) -> None:
@@ -171,12 +171,12 @@ class PromptQueue:
             running.cancelled.set()
             await running.done.wait()
         else:
-            await self._desk.tell_cancelled(self._desk.cancel_all())
+            await self._desk.tell_cancelled(self._desk.cancel_all("turn_cancelled"))
 
     async def stop(self, *, keep: bool) -> None:
         """Stop with the server (``keep``: queued prompts stay queued), or for good with the session."""
         self._stopped = self._desk.closed = True
-        self._desk.cancel_all()
+        self._desk.cancel_all("server_restarted" if keep else "turn_cancelled")
         if self.running is not None:
             self._end(self.running, _interrupted(self._core.row.agent))
         while self._waiting:
@@ -204,10 +204,6 @@ class PromptQueue:
             )
         return info
 
-    def _refuse_when_stopped(self) -> None:
-        if self._stopped:
-            raise Conflict(f"session {self._core.id} is being closed", sessionId=self._core.id)
-
     # -- running
 
     def _work_on(self) -> None:
@@ -233,7 +229,7 @@ class PromptQueue:
         try:
             await asyncio.wait({talk, stop}, return_when=asyncio.FIRST_COMPLETED)
             outcome = await (self._call_off(job, talk) if job.cancelled.is_set() else talk)
-            await self._desk.tell_cancelled(self._desk.cancel_all())
+            await self._desk.tell_cancelled(self._desk.cancel_all("turn_ended"))
             self._end(job, await self._second_look(job, outcome))
             await core.records.durable()  # nobody is told of an end that a crash could take back
         finally:
@@ -278,7 +274,7 @@ class PromptQueue:
             talk.cancel()
             await asyncio.wait({talk})
             return CANCELLED
-        waiting = self._desk.cancel_all()
+        waiting = self._desk.cancel_all("turn_cancelled")
         telling = spawn_task(self._tell_cancelled(waiting), name=f"tell cancel of {job.info.id}")
         await asyncio.wait({talk}, timeout=self._core.settings.cancel_grace)
         telling.cancel()

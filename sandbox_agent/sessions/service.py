@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox_agent.problems import InvalidRequest, SessionAlreadyExists, SessionNotFound
+from sandbox_agent.problems import Conflict, InvalidRequest, SessionAlreadyExists, SessionNotFound
 from sandbox_agent.sessions.core import Core, SessionOptions, now_ms
 from sandbox_agent.sessions.mcp import mcp_servers
 from sandbox_agent.sessions.policy import as_policy
@@ -70,6 +70,8 @@ class Sessions:
         self._records = SessionRecords(journals.records)
         self._live: dict[str, Session] = {}
         self._creating: set[str] = set()
+        self._making: set[Session] = set()
+        self._stopping = False
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def start(self) -> None:
@@ -85,7 +87,11 @@ class Sessions:
 
     async def stop(self) -> None:
         """End all agents. What ran is marked, what is queued runs after the next start."""
-        await asyncio.gather(*(session.close(keep=True) for session in list(self._live.values())))
+        self._stopping = True
+        await asyncio.gather(
+            *(session.close(keep=True) for session in list(self._live.values())),
+            *(session.close(keep=False) for session in list(self._making)),
+        )
         self._live.clear()
         await self._records.durable()
 
@@ -104,6 +110,8 @@ class Sessions:
         cwd = await asyncio.to_thread(_directory, request.cwd)
         servers = mcp_servers(request.mcp_servers)
         await self._agents.command(request.agent)  # unknown or not installed: said before anything is made
+        if self._stopping:
+            raise Conflict("the server is being stopped", sessionId=session_id)
         taken = SessionAlreadyExists(f"there is a session {session_id} already", sessionId=session_id)
         if session_id in self._creating:
             raise taken
@@ -233,11 +241,14 @@ class Sessions:
         await self._records.delete_session(row.id)  # what a crash in the middle of a delete may have left
         await self._journals.delete(_journal_name(row.id))
         session = await self._build(row)
+        self._making.add(session)
         try:
             await session.start(choices)
         except BaseException:
             await asyncio.shield(self._unmake(session))
             raise
+        finally:
+            self._making.discard(session)
         session.core.persist = True
         session.core.change()
         self._live[row.id] = session

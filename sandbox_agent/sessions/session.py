@@ -10,7 +10,7 @@ from sandbox_agent.sessions import events
 from sandbox_agent.sessions.core import effective, now_ms
 from sandbox_agent.sessions.desk import PermissionDesk
 from sandbox_agent.sessions.link import AgentLink
-from sandbox_agent.sessions.options import CHOICES, not_offered
+from sandbox_agent.sessions.options import CHOICES, not_accepted, plan
 from sandbox_agent.sessions.permissions import resolved
 from sandbox_agent.sessions.policy import as_policy
 from sandbox_agent.sessions.prompts import blocks_of, check_accepted
@@ -45,8 +45,8 @@ class Session:
         await self.link.create()
         for choice in CHOICES:
             value = choices.get(choice)
-            if value is not None and await self.link.choose(choice, value) != value:
-                raise not_offered(self.core.row.options, choice, value, agent=self.core.row.agent)
+            if value is not None and (stands := await self.link.choose(choice, value)) != value:
+                raise not_accepted(choice, value, stands, agent=self.core.row.agent)
 
     async def restore(self) -> None:
         """Take up what an earlier run of the server left: prompts, permissions, the checkpoint."""
@@ -55,7 +55,7 @@ class Session:
         prompts, permissions = await core.records.last_ordinal(core.id)
         self.desk.restore(permissions)
         for row in await core.records.open_permissions(core.id):
-            info = resolved(row.info, None, by="cancel", now_ms=now_ms())
+            info = resolved(row.info, None, by="cancel", now_ms=now_ms(), reason="server_restarted")
             core.records.put_permission(PermissionRow(ordinal=row.ordinal, info=info))
             core.note(events.permission(info))
         await self.view.prepare()
@@ -67,15 +67,18 @@ class Session:
         return await self.queue.submit(blocks, key)
 
     async def update(self, request: SessionUpdateRequest) -> None:
-        """Title and policy need no agent; the others start it when it does not run."""
+        """Title and policy need no agent; the others start it when it does not run. A bad value changes nothing."""
+        row = self.core.row
+        chosen = {choice: value for choice in CHOICES if (value := getattr(request, choice)) is not msgspec.UNSET}
+        for choice, value in chosen.items():
+            if choice != "thought_level" or "model" not in chosen:  # another model may offer other levels
+                plan(row.options, choice, value, agent=row.agent, session_id=row.agent_session_id or "")
         if request.permission_policy is not msgspec.UNSET:
             self.core.change(permission_policy=as_policy(request.permission_policy))
         if request.title is not msgspec.UNSET:
             self.core.change(title=request.title, titled_by="client")
-        for choice in CHOICES:
-            value = getattr(request, choice)
-            if value is not msgspec.UNSET:
-                await self.link.choose(choice, value)
+        for choice, value in chosen.items():
+            await self.link.choose(choice, value)
         await self.core.records.durable()
 
     async def close(self, *, keep: bool) -> None:

@@ -183,13 +183,14 @@ PermissionState: TypeAlias = Literal["pending", "selected", "cancelled"]
 
 Reply: TypeAlias = Literal["once", "always", "reject"]
 
+CancelReason: TypeAlias = Literal["turn_cancelled", "turn_ended", "agent_exited", "server_restarted"]
+
 
 class PermissionInfo(Wire, frozen=True, kw_only=True):
     """A permission request as a durable row.
 
     ``resolved_by`` is ``client`` (with ``resolved_by_name`` where the identity is known), ``policy`` (``rule`` tells
-    which: ``rule N`` by its index, or ``default MODE``) or ``cancel`` (a cancelled turn, or the agent or server that
-    asked is gone).
+    which: ``rule N`` by its index, or ``default MODE``) or ``cancel`` (``reason`` tells which end of what had asked).
     """
 
     id: str
@@ -206,6 +207,7 @@ class PermissionInfo(Wire, frozen=True, kw_only=True):
     resolved_by: Literal["client", "policy", "cancel"] | None = None
     resolved_by_name: str | None = None
     rule: str | None = None
+    reason: CancelReason | None = None
 
 
 class PermissionListResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):

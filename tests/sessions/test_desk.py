@@ -117,7 +117,8 @@ async def test_nothing_is_approved_while_nobody_answers(world: World) -> None:
     assert (await world.sessions.wait_prompt(session.id, prompt.id, 1)).state == "running"
     await world.sessions.cancel(session.id)
     assert not (world.cwd / "new.txt").exists()
-    assert (await world.sessions.permissions(session.id)).items[0].resolved_by == "cancel"
+    told = (await world.sessions.permissions(session.id)).items[0]
+    assert (told.resolved_by, told.reason) == ("cancel", "turn_cancelled")
 
 
 # --- policies
@@ -205,8 +206,9 @@ async def test_a_permission_that_was_pending_is_cancelled_after_a_restart(world:
     await world.start()
     told = (await world.sessions.permissions(session.id)).items
     assert [(one.id, one.state, one.resolved_by) for one in told] == [(asked.id, "cancelled", "cancel")]
+    assert told[0].reason == "server_restarted"
     assert (await world.sessions.permissions(session.id, pending_only=True)).items == ()
-    with pytest.raises(Conflict, match="by a cancel"):
+    with pytest.raises(Conflict, match="since the server was restarted"):
         await world.answer(asked, "once")
     after = await world.sessions.prompt_info(session.id, prompt.id)
     assert (after.state, after.stop_reason) == ("failed", "agent_exited")

@@ -201,7 +201,7 @@ async def test_permissions_end_with_the_agent_that_asked(world: World) -> None:
     assert time.monotonic() - before < 1
     assert info.stop_reason == "agent_exited"
     told = (await world.sessions.permissions(session.id)).items[0]
-    assert (told.id, told.state, told.resolved_by) == (asked.id, "cancelled", "cancel")
+    assert (told.id, told.state, told.resolved_by, told.reason) == (asked.id, "cancelled", "cancel", "agent_exited")
     with pytest.raises(Conflict):
         await world.answer(asked, "once")
 

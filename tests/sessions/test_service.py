@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sandbox_agent.problems import (
     AgentNotInstalled,
+    AgentProcessExited,
+    Conflict,
     InvalidRequest,
     ModeNotSupported,
     SessionAlreadyExists,
@@ -66,7 +70,6 @@ async def test_what_is_chosen_at_creation_stands_before_the_first_prompt(world: 
     ("given", "problem"),
     [
         ({"agent": "nobody"}, UnsupportedAgent),
-        ({"agent": "amp"}, AgentNotInstalled),
         ({"id": "a/b"}, InvalidRequest),
         ({"id": ""}, InvalidRequest),
         ({"id": ".."}, InvalidRequest),
@@ -83,7 +86,6 @@ async def test_what_is_chosen_at_creation_stands_before_the_first_prompt(world: 
     ],
 )
 async def test_what_cannot_be_made_leaves_nothing_behind(world: World, given: dict[str, Any], problem: Any) -> None:
-    world.agents = world.sessions._agents
     with pytest.raises(problem):
         await world.create(**({"id": "wanted", "agent": "mock"} | given))
     assert (await world.sessions.list()).items == ()
@@ -93,6 +95,54 @@ async def test_what_cannot_be_made_leaves_nothing_behind(world: World, given: di
     with pytest.raises(SessionNotFound):
         await world.sessions.get("wanted")
     assert (await world.create(id="wanted")).id == "wanted"
+
+
+async def test_an_agent_that_is_not_installed_is_told_before_anything_is_made(stopped: World) -> None:
+    await stopped.start(config={"agents": {"absent": {"command": "/no/such/program"}}})
+    with pytest.raises(AgentNotInstalled):
+        await stopped.create("absent", id="wanted")
+    assert not await stopped.journals.exists("session/wanted")
+
+
+STUBBORN = """
+    import json, sys
+    modes = {"currentModeId": "ask", "availableModes": [{"id": "ask"}, {"id": "fly"}]}
+    option = {"id": "m", "category": "mode", "currentValue": "ask", "options": [{"value": "ask"}, {"value": "fly"}]}
+    answers = {
+        "initialize": {"protocolVersion": 1},
+        "session/new": {"sessionId": "s", "configOptions": [option]},
+        "session/set_config_option": {"configOptions": [option]},
+    }
+    for line in sys.stdin:
+        message = json.loads(line)
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": answers[message["method"]]}), flush=True)
+"""
+
+
+async def test_a_session_whose_agent_accepts_a_choice_in_words_only_is_not_made(stopped: World) -> None:
+    program = stopped.folder / "stubborn.py"
+    program.write_text(textwrap.dedent(STUBBORN))
+    await stopped.start(config={"agents": {"stubborn": {"command": sys.executable, "args": [str(program)]}}})
+    with pytest.raises(ModeNotSupported, match="did not accept the mode 'fly'; it stands at 'ask'"):
+        await stopped.create("stubborn", mode="fly")
+    assert (await stopped.sessions.list()).items == ()
+    assert stopped.agent_pids() == []
+    session = await stopped.create("stubborn", mode="ask")
+    changed = await stopped.sessions.update(session.id, SessionUpdateRequest(mode="fly"))
+    assert changed.mode == "ask", "a change answers the effective value"
+
+
+async def test_a_server_that_stops_while_a_session_is_made_leaves_nothing_of_it(stopped: World) -> None:
+    await stopped.start("hang=session/new")
+    creating = asyncio.ensure_future(stopped.create(id="wanted"))
+    await stopped.until(lambda: _has_agent(stopped))
+    await stopped.sessions.stop()
+    with pytest.raises(AgentProcessExited):
+        await creating
+    assert stopped.agent_pids() == []
+    assert not await stopped.journals.exists("session/wanted")
+    with pytest.raises(Conflict):
+        await stopped.create()
 
 
 async def test_an_id_that_is_taken_is_refused_even_while_its_session_is_being_made(world: World) -> None:
@@ -123,8 +173,9 @@ async def test_options_are_changed_and_the_effective_values_answered(world: Worl
     changed = await world.sessions.update(session.id, SessionUpdateRequest(model="mock-fast", thought_level="medium"))
     assert (changed.model, changed.mode, changed.thought_level) == ("mock-fast", "normal", "medium")
     with pytest.raises(ModeNotSupported, match="available: normal, plan"):
-        await world.sessions.update(session.id, SessionUpdateRequest(mode="fly"))
-    assert (await world.sessions.get(session.id)).mode == "normal"
+        await world.sessions.update(session.id, SessionUpdateRequest(title="New", model="mock", mode="fly"))
+    kept = await world.sessions.get(session.id)
+    assert (kept.model, kept.mode, kept.title) == ("mock-fast", "normal", None), "a bad value changes nothing"
 
 
 async def test_a_mode_the_agent_changes_itself_is_the_sessions_mode(world: World) -> None:
