@@ -176,6 +176,7 @@ class PermissionDesk:
             state=info.state,
             reply=info.reply,
             resolvedBy=by,
+            rule=rule,
         )
         return info
 

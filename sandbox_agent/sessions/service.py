@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sandbox_agent.sessions.options import Choice
     from sandbox_agent.sessions.records import Position
     from sandbox_agent.sessions.view import Told
+    from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.sessions import (
         PermissionAnswer,
         PermissionInfo,
@@ -115,18 +116,7 @@ class Sessions:
         taken = SessionAlreadyExists(f"there is a session {session_id} already", sessionId=session_id)
         if session_id in self._creating:
             raise taken
-        now = now_ms()
-        row = SessionRow(
-            id=session_id,
-            agent=request.agent,
-            cwd=cwd,
-            created_at_ms=now,
-            updated_at_ms=now,
-            permission_policy=as_policy(request.permission_policy),
-            title=request.title,
-            titled_by="client" if request.title is not None else None,
-            mcp_servers=servers,
-        )
+        row = _row(session_id, cwd, servers, request)
         asked: dict[Choice, str | None] = {
             "model": request.model,
             "mode": request.mode,
@@ -306,6 +296,21 @@ class Sessions:
     def _info_of(self, row: SessionRow) -> SessionInfo:
         live = self._live.get(row.id)
         return self._info(live) if live is not None else info_of(row, persisted=self._journals.health.persisted)
+
+
+def _row(session_id: str, cwd: str, servers: tuple[JsonObject, ...], request: SessionCreateRequest) -> SessionRow:
+    now = now_ms()
+    return SessionRow(
+        id=session_id,
+        agent=request.agent,
+        cwd=cwd,
+        created_at_ms=now,
+        updated_at_ms=now,
+        permission_policy=as_policy(request.permission_policy),
+        title=request.title,
+        titled_by="client" if request.title is not None else None,
+        mcp_servers=servers,
+    )
 
 
 def _journal_name(session_id: str) -> str:
