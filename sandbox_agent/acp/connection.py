@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 from sandbox_agent.acp import envelope as envelopes
 from sandbox_agent.acp.envelope import Kind
 from sandbox_agent.acp.flights import Flights
-from sandbox_agent.acp.framing import LINE_CAP, LineFramer, OversizedLine
+from sandbox_agent.acp.framing import LINE_CAP
+from sandbox_agent.acp.intake import Intake
 from sandbox_agent.acp.jsonscan import NotJson
 from sandbox_agent.acp.roles import AgentExit, ClientRole, RpcError
 from sandbox_agent.journal import Sender
@@ -30,7 +31,6 @@ __all__ = ["AgentConnection", "AgentExit", "ClientRole", "RpcError", "parse_clie
 
 LAUNCH_DEADLINE = 60.0
 _STDERR_KEPT = 16384
-_RAW_KEPT = 4096
 _STDIN_QUEUE = 64 << 20
 _SILENT_GRACE = 2.0  # s an agent may live on after it closed its stdout or stdin: it can do nothing more for us
 _HASTE = 0.5  # s between SIGTERM and SIGKILL for what stands between a client and its error
@@ -79,7 +79,9 @@ class AgentConnection:
         self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
         self._flights = Flights()
-        self._framer = LineFramer(line_cap)
+        self._intake = Intake(
+            journal, self._flights, handler, line_cap=line_cap, on_answer=self._on_answer, refuse=self._refuse
+        )
         self._stderr_tail = bytearray()
         self._failure: Problem | None = None
         self._launching: tuple[Flight, asyncio.TimerHandle] | None = None
@@ -241,9 +243,7 @@ class AgentConnection:
     # From the agent
 
     def _on_stdout(self, data: bytes) -> None:
-        lines = self._framer.feed(data)
-        if lines:
-            self._take(lines)
+        self._intake.feed(data)
         if not self.journal.writable.is_set() and self.exit is None:
             self._stdout.pause()
             spawn_task(self._resume(), name=f"wait for the store {self.server_id}")
@@ -256,73 +256,14 @@ class AgentConnection:
         self._stderr_tail += data
         del self._stderr_tail[:-_STDERR_KEPT]
 
-    def _take(self, lines: list[bytes]) -> None:
-        """Record whole lines in order, then tell who waits for one of them."""
-        batch: list[bytes] = []
-        seen: list[Envelope] = []
-        answers: list[tuple[Flight, bytes]] = []
-        handler = self._handler
-        for raw in lines:
-            line = envelopes.clean(raw)
-            if not line:
-                continue
-            try:
-                # without a role, a message without id (most of them) needs no more than the check
-                envelope = envelopes.parse(line) if handler is not None or envelopes.check(line) is not None else None
-            except NotJson as error:
-                self._record(batch, seen)
-                batch, seen = [], []
-                self._record_invalid(raw, str(error))
-                continue
-            if envelope is not None:
-                if envelope.kind is Kind.RESPONSE:
-                    line = self._match(line, envelope.id, answers)
-                elif handler is not None and not handler.accept(envelope):
-                    continue
-                seen.append(envelope)
-            batch.append(line)
-        try:
-            self._record(batch, seen)
-        finally:  # a role that fails must not leave others waiting
-            for flight, line in answers:
-                if not flight.answer.done():
-                    flight.answer.set_result(line)
+    def _refuse(self, request: Envelope) -> None:
+        if request.id is not None:
+            self._respond(request.id, error=RpcError(_METHOD_NOT_FOUND, f"Method not found: {request.method}"))
 
-    def _match(self, line: bytes, raw_id: bytes | None, answers: list[tuple[Flight, bytes]]) -> bytes:
-        flight = self._flights.arrive(raw_id) if raw_id and envelopes.is_id(raw_id) else None
-        if flight is None:
-            return line
+    def _on_answer(self, flight: Flight) -> None:
         if self._launching is not None and self._launching[0] is flight:
             self._launching[1].cancel()
             self._launching = None
-        if raw_id != flight.asked_as:
-            line = envelopes.with_id(line, flight.asked_as)
-        answers.append((flight, line))
-        return line
-
-    def _record(self, batch: list[bytes], seen: list[Envelope]) -> None:
-        if not batch:
-            return
-        sequence = self.journal.extend(batch) - len(batch)
-        if self._handler is None:
-            return
-        for envelope in seen:
-            sequence += 1
-            if envelope.kind is Kind.NOTIFICATION:
-                self._handler.on_notification(sequence, envelope)
-            elif envelope.kind is Kind.REQUEST and envelope.id and not self._handler.on_request(sequence, envelope):
-                method = envelope.method or ""
-                self._respond(envelope.id, error=RpcError(_METHOD_NOT_FOUND, f"Method not found: {method}"))
-
-    def _record_invalid(self, raw: bytes, fault: str) -> None:
-        if isinstance(raw, OversizedLine):
-            fault = f"line of {raw.size} bytes is over the limit and was skipped"
-        text = raw[:_RAW_KEPT].decode(errors="replace")
-        if len(raw) > _RAW_KEPT:
-            text += f"... ({len(raw)} bytes)"
-        self.journal.append(
-            envelopes.notification("_adapter/invalid_stdout", {"error": fault, "raw": text}), Sender.SERVER
-        )
 
     # Its life
 
@@ -365,7 +306,7 @@ class AgentConnection:
         for pipe in (self._stdin, self._stdout, self._stderr):
             pipe.close()
         self.child.close_fds()
-        self._take(self._framer.end())
+        self._intake.end()
         self._finish(AgentExit(ended.code, ended.signal, self.stderr_tail))
         await self.child.end()
 

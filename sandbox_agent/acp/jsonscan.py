@@ -1,8 +1,4 @@
-"""A JSON reader that goes by tokens: for what the fast decoder refuses, and for where in the bytes a member stands.
-
-The decoder refuses lone surrogates in escapes and deep nesting, both of which RFC 8259 allows and agents send (a
-surrogate pair cut in two by streaming). This reader takes all of RFC 8259, at any depth, and UTF-8 only.
-"""
+"""A JSON reader that goes by tokens: where in the bytes a member stands, for all of RFC 8259 at any depth."""
 
 from __future__ import annotations
 

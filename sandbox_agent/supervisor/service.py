@@ -148,16 +148,18 @@ class Supervisor:
             return
         if self._keeper is not None and self._keeper.stdin is not None:
             self._keeper.stdin.close()
-        environ = {name: value for name, value in os.environ.items() if name == MARKER or name.startswith("LC_")}
-        self._keeper = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-I", "-S", "-E", _KEEPER, self._instance + "."],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env=environ,
-            start_new_session=True,
-        )
+        try:
+            self._keeper = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", _KEEPER, self._instance + "."],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={name: os.environ[name] for name in (MARKER, "LD_LIBRARY_PATH") if name in os.environ},
+                start_new_session=True,
+            )
+        except OSError as error:
+            log.warning("agents will outlive a killed server: no keeper could be started (%s)", error)
 
     async def _sweep_orphans(self) -> None:
         """Reap what was re-parented to us and died by itself; nobody else will (we are its subreaper, or PID 1)."""

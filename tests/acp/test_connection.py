@@ -122,11 +122,11 @@ async def test_a_role_keeps_replayed_history_out_of_the_journal(connect: Connect
 
 
 NOISE = {
-    "banner": (b"Welcome to agent 1.0\n", "unexpected character at byte 0", "Welcome to agent 1.0"),
-    "cut off": (b'{"jsonrpc":"2.0",\n', "cut off", '{"jsonrpc":"2.0",'),
+    "banner": (b"Welcome to agent 1.0\n", "invalid character (byte 0)", "Welcome to agent 1.0"),
+    "cut off": (b'{"jsonrpc":"2.0",\n', "truncated", '{"jsonrpc":"2.0",'),
     "not UTF-8": (b'{"a":"\xff"}\n', "not UTF-8 at byte 6", '{"a":"�"}'),
-    "array": (b"[1,2]\n", "not a JSON object", "[1,2]"),
-    "long": (b"x" * 10_000 + b"\n", "unexpected", "x" * 4096 + "... (10000 bytes)"),
+    "array": (b"[1,2]\n", "Expected `object`, got `array`", "[1,2]"),
+    "long": (b"x" * 10_000 + b"\n", "invalid character", "x" * 4096 + "... (10000 bytes)"),
 }
 
 
@@ -160,6 +160,7 @@ EXACT = [
     b'{"jsonrpc":"2.0","method":"m","params":{"big":123456789012345678901234567890,"tiny":1e-400,"neg":-0.0}}',
     b'{ "method" : "m" ,  "params" : [ 1.10 , 1E+2 , "\\u0041\\/" , "\xe2\x80\xa8" ] }',
     b'{"method":"m","params":"\\ud83d"}',
+    b'{"method":"\\udc00","params":"\\\\ud83d \\uDE00"}',
     b'{"method":"m","method":"m","unknown":{"id":1}}',
     b'{"method":"m","params":' + b"[" * 5000 + b"]" * 5000 + b"}",
     b'{"level":"info"}',
@@ -366,11 +367,11 @@ async def test_reading_stops_while_the_store_is_behind(connect: Connect) -> None
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "empty"),
-        (b"{", "cut off"),
+        (b"", "truncated"),
+        (b"{", "truncated"),
         (b"[]", "batches"),
         (b' [{"id":1,"method":"m"}]', "batches"),
-        (b"3", "not a JSON object"),
+        (b"3", "Expected `object`, got `int`"),
         (b"{}", "a method, or an id"),
         (b'{"jsonrpc":"2.0"}', "a method, or an id"),
         (b'{"method":1}', "a method, or an id"),

@@ -34,6 +34,9 @@ ids = st.integers() | st.text()
         (b'{"id":1,"method":3}', Kind.OTHER, b"1", None),
         (b'{"\\u0069d":7,"m\\u0065thod":"m"}', Kind.REQUEST, b"7", "m"),
         (b'{"id":1,"method":"m","params":"\\ud83d"}', Kind.REQUEST, b"1", "m"),
+        (b'{"id":"\\ud83d","method":"m"}', Kind.REQUEST, b'"\\ud83d"', "m"),
+        (b'{"id":"A","method":"\\uDC00"}', Kind.OTHER, b'"A"', None),
+        (b'{"params":' + b"[" * 2000 + b"]" * 2000 + b',"id":2,"method":"m"}', Kind.REQUEST, b"2", "m"),
         (b'{"id":123456789012345678901234567890,"method":"m"}', Kind.REQUEST, b"123456789012345678901234567890", "m"),
     ],
 )
@@ -42,7 +45,7 @@ def test_the_kind_is_told_by_the_top_level_alone(
 ) -> None:
     found = envelope.parse(text)
     assert (found.kind, found.id, found.method, found.raw) == (kind, raw_id, method, text)
-    assert envelope.check(text) == raw_id
+    assert envelope.routed(text) == (None if raw_id is None else found)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_what_is_not_one_object_in_utf8_is_refused(text: bytes) -> None:
     with pytest.raises(NotJson):
         envelope.parse(text)
     with pytest.raises(NotJson):
-        envelope.check(text)
+        envelope.routed(text)
 
 
 @given(st.dictionaries(st.text(max_size=3), values, max_size=4), st.integers(0), st.binary(max_size=2))
@@ -61,11 +64,28 @@ def test_the_fast_check_and_the_standard_library_agree(value: dict[str, Any], at
     at %= len(text)
     text = text[:at] + put + text[at + 1 :]
     try:
-        envelope.check(text)
+        envelope.routed(text)
     except NotJson:
         assert not is_object(text)
     else:
         assert is_object(text)
+
+
+def test_a_line_too_deep_and_too_long_for_the_slow_reader_is_refused() -> None:
+    """An agent must not be able to hold up the server."""
+    with pytest.raises(NotJson, match="nested too deep for a line of"):
+        envelope.parse(b'{"a":' + b"[" * (4 << 20))
+
+
+@given(st.lists(st.sampled_from(["\\ud83d", "\\uDE00", "\\\\", "\\u0041", "ud83d", '\\"', "a", "\\", '"']), max_size=6))
+def test_halves_of_surrogate_pairs_are_judged_as_the_standard_library_does(parts: list[str]) -> None:
+    text = '{"a":"' + "".join(parts) + '"}'
+    try:
+        envelope.parse(text.encode())
+    except NotJson:
+        assert not is_object(text.encode())
+    else:
+        assert is_object(text.encode())
 
 
 @pytest.mark.parametrize("line", [b'{"a":1}', b'{"a":1}\r', b'\xef\xbb\xbf{"a":1}', b' \t{"a":1}  '])
