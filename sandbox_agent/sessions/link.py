@@ -10,7 +10,7 @@ from sandbox_agent.problems import AgentProcessExited, InvalidRequest, ModeNotSu
 from sandbox_agent.sessions import events, handshake
 from sandbox_agent.sessions.mcp import check_transports
 from sandbox_agent.sessions.options import CHOICES, AgentOptions, plan
-from sandbox_agent.sessions.restore import CONTINUITY, Replay, last_prompt, ways
+from sandbox_agent.sessions.restore import CONTINUITY, Replay, last_prompt, priming, ways
 from sandbox_agent.sessions.updates import interesting
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class AgentLink:
         except BaseException:
             await self._discard(connection)
             raise
-        self._restored(way, "; ".join([*told, _WHY[way]]))
+        await self._restored(way, "; ".join([*told, _WHY[way]]))
         self._wanted = before
         return connection
 
@@ -205,10 +205,13 @@ class AgentLink:
             raise
         self._core.set_options(AgentOptions.of(result))
 
-    def _restored(self, way: Way, reason: str) -> None:
+    async def _restored(self, way: Way, reason: str) -> None:
         row = self._core.row
         continuity = CONTINUITY[way] if row.remembers else "native"
-        self._core.change(continuity=continuity, priming=row.remembers and (row.priming or way == "session/new"))
+        if continuity == "rebootstrapped" and priming(await self._view.snapshot(), 1) is None:
+            continuity = "lost"
+        tell = continuity == "rebootstrapped" or (row.priming and continuity != "lost")
+        self._core.change(continuity=continuity, priming=tell)
         self._core.note(events.restored(continuity, reason))
 
     async def _choose_again(self) -> None:

@@ -144,6 +144,19 @@ async def test_a_session_without_a_word_so_far_has_lost_nothing(stopped: World) 
     assert [role for role, _ in await stopped.texts(session.id)] == ["user", "agent"]
 
 
+async def test_a_memory_that_nobody_has_any_more_is_said_to_be_lost(stopped: World) -> None:
+    await stopped.start()
+    session = await stopped.create()
+    await stopped.prompt(session.id, "[[say remember 42]]")
+    await stopped.sessions.stop()
+    await stopped.journals.delete(f"session/{session.id}")
+    await stopped.stop()
+    await stopped.start("no_resume no_load")
+    assert (await stopped.prompt(session.id, "[[say hi]]")).state == "completed"
+    assert (await stopped.sessions.get(session.id)).continuity == "lost"
+    assert await stopped.texts(session.id) == [("user", "[[say hi]]"), ("agent", "hi")]
+
+
 async def test_choices_the_agent_forgot_are_made_again(stopped: World) -> None:
     await stopped.start()
     session = await stopped.create()
