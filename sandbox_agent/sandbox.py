@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.acp.servers import AcpServers
 from sandbox_agent.agents import Agents
+from sandbox_agent.agents.probe import Probe
 from sandbox_agent.journal import open_journals
 from sandbox_agent.sessions import SessionOptions, Sessions
 from sandbox_agent.supervisor import Supervisor
@@ -50,7 +52,7 @@ class Sandbox:
         self.config = config
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.journals = open_journals(config.store)
-        self.agents = Agents(config=config.agents)
+        self.agents = Agents(config=config.agents, running=self._uptime_ms, prober=Probe(self.supervisor))
         self.servers = AcpServers(self.journals, self.supervisor, self.agents.command, retention=config.retention)
         self.sessions = Sessions(
             journals=self.journals, servers=self.servers, agents=self.agents, options=config.sessions, emit=emit
@@ -63,6 +65,11 @@ class Sandbox:
         if self._starting is None:
             self._starting = spawn_task(self._start(), name="start services")
         await asyncio.shield(self._starting)
+
+    def _uptime_ms(self, agent: str) -> int | None:
+        """For how long the oldest live server of an agent has been up."""
+        made = [server.created_at_ms for server in self.servers.list() if server.agent == agent]
+        return max(0, time.time_ns() // 1_000_000 - min(made)) if made else None
 
     async def _start(self) -> None:
         await self.supervisor.start()

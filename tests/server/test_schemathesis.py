@@ -1,0 +1,51 @@
+"""Whatever a generator makes of our own OpenAPI: no fault of the server, and every answer as described."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.checks import not_a_server_error
+
+from ..support.contract import check, ours
+
+if TYPE_CHECKING:
+    from schemathesis import Case
+
+    from ..support.server import Server
+
+SCALE = float(os.environ.get("SANDBOX_AGENT_TEST_SCALE", "1"))
+STREAMS = {"/v1/acp/{server_id}"}
+
+schema: Any = schemathesis.openapi.from_dict(ours())
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@hypothesis.settings(
+    max_examples=int(25 * SCALE),
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+def test_generated_requests_are_answered_as_described(case: Case, module_server: Server) -> None:
+    if case.method.upper() == "GET" and case.path in STREAMS:
+        case.headers = {**(case.headers or {}), "Accept": "application/json"}  # a stream has no end to wait for
+    if case.path.endswith(("/events", "/transcript")):
+        case.headers = {**(case.headers or {}), "Accept": "application/json"}
+    response = case.call(base_url=module_server.url, timeout=30)
+    case.validate_response(response, checks=[not_a_server_error])
+    media = (response.headers.get("content-type") or [""])[0]
+    check(
+        case.method.upper(), response.request.path_url.partition("?")[0], response.status_code, media, response.content
+    )
+
+
+@pytest.mark.slow
+def test_nothing_generated_was_a_fault_of_the_server(module_server: Server) -> None:
+    assert "Traceback" not in (log := module_server.log()), log[-3000:]
+    assert module_server.process.poll() is None
