@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +21,10 @@ import pytest
 from sandbox_agent.journal import Reset, open_journals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from sandbox_agent.journal import Clock, Journal, Journals, Limits, Segment
+    from sandbox_agent.journal.store import Operation
 
 SCALE = float(os.environ.get("SANDBOX_AGENT_TEST_SCALE", "1"))
 
@@ -180,12 +183,31 @@ async def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> N
             await asyncio.sleep(0.002)
 
 
+@contextlib.contextmanager
+def held_back(journals: Journals) -> Iterator[None]:
+    """Within it, the store's writer gets nothing done."""
+    store = journals._engine.store
+    commit = store.commit
+    go_on = threading.Event()
+
+    def held(batch: Sequence[Operation]) -> None:
+        go_on.wait()
+        commit(batch)
+
+    if store.threaded:
+        store.commit = held  # type: ignore[method-assign]
+    yield
+    store.commit = commit  # type: ignore[method-assign]
+    go_on.set()
+
+
 class Tools:
     """What tests share beside fixtures."""
 
     flatten = staticmethod(flatten)
     read_all = staticmethod(read_all)
     eventually = staticmethod(eventually)
+    held_back = staticmethod(held_back)
     Place = Place
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from sandbox_agent.journal import Journal, Journals
     from tests.journal.conftest import Place, Tools
 
-LIMITS = Limits(retry_s=0.02, idle_s=0.05)
+# A small window and small batches: what is not stored must stay in memory all the same.
+LIMITS = Limits(retry_s=0.02, idle_s=0.05, window_bytes=1000, cache_bytes=1000, batch_operations=7)
 
 
 class Disk:
@@ -177,6 +178,19 @@ async def test_stop_does_not_wait_for_space(disk: Disk) -> None:
     disk.mounted = True
     journals = await disk.start()
     assert (await (await journals.open("a")).read(0))[0].first == 1  # type: ignore[index]
+
+
+async def test_what_waited_when_the_store_failed_is_shown(sqlite: Place) -> None:
+    """An entry appended before the fault, with none after it, reaches its reader all the same."""
+    journals = await sqlite.start(limits=LIMITS)
+    journal = await journals.open("a")
+    journals._engine.store._writer.execute("PRAGMA max_page_count=1")  # type: ignore[attr-defined]
+    journal.append(b"x" * 100_000)
+    assert journal.visible == 0
+    found = await anext(journal.follow(0))
+    assert not isinstance(found, Reset)
+    assert found[0].first == 1
+    assert not journals.health.persisted
 
 
 DYING = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -309,3 +310,29 @@ async def test_a_reader_never_takes_a_trimmed_hole_for_the_whole(place: Place, t
             await asyncio.sleep(0.01)
     await writing
     assert after == 4000
+
+
+async def test_what_is_removed_amid_a_read_is_told(lasting: Place, tools: Tools) -> None:
+    """A read that finds its rows gone, removed after it began, answers with a reset and not with a hole."""
+    journals = await lasting.start(limits=Limits(window_bytes=1, cache_bytes=1))
+    journal = await journals.open("a")
+    for _, payload in numbered(100, size=100):
+        journal.append(payload)
+    await journal.durable()
+    store = journals._engine.store
+    read = store.read
+    began, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def held(*arguments: int) -> list[Segment]:
+        loop.call_soon_threadsafe(began.set)
+        go_on.wait()
+        return read(*arguments)
+
+    store.read = held  # type: ignore[method-assign]
+    reading = asyncio.ensure_future(journal.read(0))
+    await began.wait()
+    journal.retention = Retention(max_bytes=1000)
+    await tools.eventually(lambda: journal.first > 1)
+    go_on.set()
+    assert await reading == Reset(0, journal.first)
