@@ -97,9 +97,13 @@ def decide(
 
 def _edits_within(call: _Call, root: str) -> bool:
     """An edit of named files below ``root``. Not of git's own: a hook or setting in there runs commands later."""
-    if call.kind != "edit" or not call.paths or call.opaque_path:
+    if call.kind != "edit" or not call.paths or call.opaque_path or _runs_commands(call):
         return False
     return all(_within(path, root) and ".git" not in path[len(root) :].split("/") for path in call.paths)
+
+
+def _runs_commands(call: _Call) -> bool:
+    return call.kind == "execute" or bool(call.commands) or call.opaque_command
 
 
 def _within(path: str, folder: str) -> bool:
@@ -113,7 +117,9 @@ def _matches(rule: PermissionRule, call: _Call, cwd: str, resolve: Callable[[str
         found.append(call.kind in rule.kinds if call.kind else (None if not strict else "other" in rule.kinds))
     if rule.command is not None:
         found.append(_command_matches(rule.command, call, strict=strict))
-    if rule.path is not None:
+    if rule.path is not None and rule.command is None and strict and _runs_commands(call):
+        found.append(False)  # the paths an agent names for a command are guesses: they do not bound what it does
+    elif rule.path is not None:
         found.append(_path_matches(rule.path, call, cwd, resolve, strict=strict))
     if False in found:
         return False

@@ -30,7 +30,8 @@ class PermissionRule(StrictRequest, frozen=True, kw_only=True):
     command line. ``path`` is a file, a folder (with all below it) or a glob; relative ones are taken from the
     session's ``cwd``.
 
-    To allow, a rule must be certain: the command is one plain simple command, every path the tool call names matches.
+    To allow, a rule must be certain: the command is one plain simple command, every path the tool call names matches;
+    a ``path`` without ``command`` allows no commands, as it cannot tell what they do.
     To deny or ask, any part that matches is enough, and where it cannot be told, the answer is to ask.
     """
 

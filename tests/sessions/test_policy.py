@@ -87,6 +87,8 @@ def test_allow_edits_lets_an_edit_below_the_working_directory_pass(tmp_path: Pat
         {"kind": "delete", "locations": [{"path": "a.txt"}]},
         {"kind": "move", "locations": [{"path": "a.txt"}]},
         bash("touch a.txt", locations=[{"path": "a.txt"}]),
+        edit("a.txt", rawInput={"command": "sed -i s/a/b/ a.txt; rm -rf /"}),
+        edit("a.txt", rawInput={"command": {"script": "x"}}),
         {"locations": [{"path": "a.txt"}]},
     ],
 )
@@ -254,6 +256,14 @@ def test_every_path_of_the_call_must_match_to_allow_and_any_is_enough_to_deny() 
     both = edit("/w/a", "/secret/b")
     assert decide(ruled("allow", path="/w"), both, "/w").decision == "ask"
     assert decide(ruled("deny", "allow_all", path="/secret"), both, "/w").decision == "deny"
+
+
+def test_a_path_alone_allows_no_command_whatever_paths_the_agent_names_for_it() -> None:
+    call = bash("rm -rf /", locations=[{"path": "/w/made.txt"}])
+    for policy in (ruled("allow", path="/w"), ruled("allow", path="/w", kinds=("execute",))):
+        assert decide(policy, call, "/w").decision == "ask"
+    assert decide(ruled("allow", path="/w", command="rm"), call, "/w").decision == "allow"
+    assert decide(ruled("deny", "allow_all", path="/w"), call, "/w").decision == "deny"
 
 
 def test_a_call_without_paths_is_not_allowed_by_a_path_and_is_asked_about_when_a_path_is_denied() -> None:
