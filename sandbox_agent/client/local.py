@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import weakref
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from sandbox_agent.client.discovery import TOKEN_VARIABLE, URL_VARIABLE, user_data_dir
@@ -21,7 +22,6 @@ from sandbox_agent.client.target import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from sandbox_agent.client.target import Target
 
@@ -38,10 +38,11 @@ _URL = re.compile(rb"https?://[^\s\"']+")
 class LocalServer:
     """A running server. It ends with :meth:`stop`, with this object, or with this process, however that ends."""
 
-    def __init__(self, process: subprocess.Popen[bytes], target: Target, log: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], target: Target, log: int) -> None:
         self.process = process
         self.target = target
         self._log = log
+        weakref.finalize(self, os.close, log)
         self._finalizer = weakref.finalize(self, _stop, process, os.getpid())
 
     @property
@@ -82,14 +83,14 @@ def start_server(
     """
     lock = None
     if data_dir is None:
-        data_dir, lock = _free_folder(user_data_dir() / "started")
+        data_dir, lock = _free_folder(user_data_dir())
     token = secrets.token_urlsafe(32)
     command = [sys.executable, "-m", "sandbox_agent", "server", "--port", "0", "--parent-pid", str(os.getpid())]
     command += ["--data-dir", str(data_dir)]
     command += ["--config", str(config)] if config is not None else []
     child_environ = {**os.environ, **(environ or {}), TOKEN_VARIABLE: token}
     child_environ.pop(URL_VARIABLE, None)
-    log = tempfile.TemporaryFile(prefix="sandbox-agent-")  # noqa: SIM115 - it lives as long as the server
+    log = _scratch_file()
     try:
         process = subprocess.Popen(  # noqa: S603 - our own module, no shell
             [*command, *arguments],
@@ -107,15 +108,24 @@ def start_server(
         url = _await_ready(process, log, timeout)
     except BaseException:
         _stop(process, os.getpid())
+        os.close(log)
         raise
     return LocalServer(process, parse_url(url, token), log)
 
 
-def _free_folder(root: Path) -> tuple[Path, int]:
-    """The first of ``root/0``, ``root/1``, ... that no running server has locked, and the lock's descriptor."""
+def _scratch_file() -> int:
+    """A file for the server's log that no name leads to; a pipe could fill up and stop the server."""
+    descriptor, path = tempfile.mkstemp(prefix="sandbox-agent-")
+    Path(path).unlink()
+    return descriptor
+
+
+def _free_folder(base: Path) -> tuple[Path, int]:
+    """The first folder ``started/N`` that no running server has locked, and the lock's descriptor."""
     for number in range(MOST_FOLDERS):
-        folder = root / str(number)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = base / "started" / str(number)
+        for level in (base, folder.parent, folder):
+            level.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "started.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,7 +136,7 @@ def _free_folder(root: Path) -> tuple[Path, int]:
     raise ServerStartFailed(f"{MOST_FOLDERS} started servers run already", hint="give start() a data_dir")
 
 
-def _await_ready(process: subprocess.Popen[bytes], log: IO[bytes], timeout: float) -> str:
+def _await_ready(process: subprocess.Popen[bytes], log: int, timeout: float) -> str:
     """The URL of the server's ready line."""
     ready: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None  # noqa: S101 - it was asked for
@@ -154,9 +164,8 @@ def _read_stdout(stdout: IO[bytes], ready: queue.SimpleQueue[str | None]) -> Non
     ready.put(None)
 
 
-def _tail(log: IO[bytes]) -> str:
-    size = os.fstat(log.fileno()).st_size
-    return os.pread(log.fileno(), TAIL, max(0, size - TAIL)).decode("utf-8", "replace")
+def _tail(log: int) -> str:
+    return os.pread(log, TAIL, max(0, os.fstat(log).st_size - TAIL)).decode("utf-8", "replace")
 
 
 def _stop(process: subprocess.Popen[Any], owner: int) -> None:

@@ -170,7 +170,7 @@ def finish(
         raise PromptTimeout(info, timeout or 0.0)
     if check and info.state == "failed":
         raise failure(info)
-    transcript = yield from perform(api.transcript(session_id))
+    transcript = yield from perform(api.transcript(session_id), patience=FOREVER if deadline is None else BRIEF)
     return PromptResult(info, transcript.turn(info.id))
 
 
