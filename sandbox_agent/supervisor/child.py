@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # pidfd_send_signal(2), Linux 6.9; atomic, so a fork bomb cannot outrun it
 _HOLD = 32  # pidfds held at once while waiting for a tree, whatever its size
-_HEAD_START = 0.25  # s the leader gets before the table is searched for who left its group
 _RESCAN = 0.05  # s between looks at what does not die
 _GIVE_UP = 10.0  # s of SIGKILL after which a process sits in the kernel and cannot be ended by anyone
 
@@ -58,14 +57,13 @@ class Pipes:
     stderr: int = -1
 
 
-def _strike_all(members: list[proctree.Process], struck: list[proctree.Process], signum: int) -> list[int]:
-    """Signal some members of a tree, reap the dead that became ours; pidfds of a few that live."""
-    for row in members:
-        if row.dead and row.ppid == os.getpid():
-            proctree.reap(row.pid)
+def _strike_all(dead: list[proctree.Process], orders: list[tuple[proctree.Process, int]]) -> list[int]:
+    """Reap some, signal others (0: only look); pidfds of a few of these."""
+    for row in dead:
+        proctree.reap(row.pid)
     held: list[int] = []
-    for row in struck:
-        fd = proctree.strike(row, signum)
+    for row, signum in orders:
+        fd = proctree.strike(row, signum) if signum or len(held) < _HOLD else None
         if fd is not None and len(held) < _HOLD:
             held.append(fd)
         elif fd is not None:
@@ -190,44 +188,43 @@ class Child:
                 signal.pidfd_send_signal(self._pidfd, signum)
 
     async def _end(self) -> None:
-        self._send_group(signal.SIGTERM)
-        await self._stirred([], min(_HEAD_START, self._kill_at - self._loop.time()))
+        known: set[tuple[int, int]] = set()
         asked: set[tuple[int, int]] = set()
         clean, wanted = 0, 1
         while clean < wanted:
-            killing = self._loop.time() >= self._kill_at
-            if killing:
-                self._send_group(signal.SIGKILL)
-                if self._loop.time() > self._kill_at + _GIVE_UP:
-                    log.error("tree of %s (pid %d) does not die", self.owner, self.pid)
-                    break
             done = self.exit is not None
             rows = await self._census.take()
-            dead = [row for row in rows if row.dead and (row.pid, row.start) in asked and row.ppid == os.getpid()]
-            for row in dead:  # fell to us when its parent ended: we are PID 1, or a subreaper
-                proctree.reap(row.pid)
-            alive, held = await self._strike(proctree.tree(rows, self._token, self.pid), killing=killing, asked=asked)
-            if done and not alive and not dead:
+            members = proctree.tree(rows, self._token, known, self.pid)
+            killing = self._loop.time() >= self._kill_at
+            if killing or not asked:
+                self._send_group(signal.SIGKILL if killing else signal.SIGTERM)
+            alive = await self._strike(members, killing=killing, asked=asked)
+            if done and not alive:
                 clean += 1
                 continue
+            if self._loop.time() > self._kill_at + _GIVE_UP:
+                log.error("tree of %s (pid %d) does not die", self.owner, self.pid)
+                break
             # one look may miss what forks while the table is read: where there was more than the leader, look twice
             wanted = 2 if alive else wanted
-            await self._stirred(held, _RESCAN if killing else self._kill_at - self._loop.time())
         self._reap()
 
-    async def _strike(
-        self, members: list[proctree.Process], *, killing: bool, asked: set[tuple[int, int]]
-    ) -> tuple[int, list[int]]:
-        """Signal all of the tree but its leader: how many live, and pidfds of some of them."""
+    async def _strike(self, members: list[proctree.Process], *, killing: bool, asked: set[tuple[int, int]]) -> int:
+        """Signal all of the tree but its leader, reap what fell to us, wait a while; how many had to be waited for."""
         others = [row for row in members if row.pid != self.pid]
-        if not others:
-            return 0, []
+        dead = [row for row in others if row.dead and row.ppid == os.getpid()]  # we are PID 1, or a subreaper
         alive = [row for row in others if not row.dead]
-        struck = alive if killing else [row for row in alive if (row.pid, row.start) not in asked]
-        asked.update((row.pid, row.start) for row in struck)
         signum = signal.SIGKILL if killing else signal.SIGTERM
-        held = await self._loop.run_in_executor(self._census.executor, _strike_all, others, struck, signum)
-        return len(alive), held
+        orders = [(row, signum if killing or (row.pid, row.start) not in asked else 0) for row in alive]
+        asked.update((row.pid, row.start) for row in members)
+        held: list[int] = []
+        if dead or orders:
+            held = await self._loop.run_in_executor(self._census.executor, _strike_all, dead, orders)
+        if self.exit is None or held:
+            await self._stirred(held, _RESCAN if killing else self._kill_at - self._loop.time())
+        elif alive:
+            await asyncio.sleep(_RESCAN)  # no pidfd to be had: not ours to signal, or too many open
+        return len(alive) + len(dead)
 
     async def _stirred(self, pidfds: list[int], limit: float) -> None:
         """Until all these processes and the leader have ended, somebody is in more of a hurry, or time is up."""

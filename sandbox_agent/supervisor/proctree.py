@@ -94,12 +94,18 @@ def children_of_self() -> list[int]:
     return numbers
 
 
-def tree(processes: list[Process], token: bytes, leader: int = 0) -> list[Process]:
+def tree(processes: list[Process], token: bytes, known: set[tuple[int, int]], leader: int = 0) -> list[Process]:
     """What belongs to a spawn: carries its token, is in its leader's session or group, or descends from such.
 
-    ``leader`` must not have been reaped yet: until then the kernel gives its number to no other session or group.
+    ``known`` are pids and start times seen to belong before, and gets those found now: who has neither marker nor
+    parent left is recognised by it. ``leader`` must not have been reaped yet: until then the kernel gives its number
+    to no other session or group.
     """
-    inside = {p.pid for p in processes if token in p.spawns or (leader and leader in (p.pid, p.sid, p.pgrp))}
+    inside = {
+        p.pid
+        for p in processes
+        if token in p.spawns or (leader and leader in (p.pid, p.sid, p.pgrp)) or (p.pid, p.start) in known
+    }
     children: dict[int, list[int]] = {}
     for process in processes:
         children.setdefault(process.ppid, []).append(process.pid)
@@ -110,7 +116,9 @@ def tree(processes: list[Process], token: bytes, leader: int = 0) -> list[Proces
                 inside.add(pid)
                 unseen.append(pid)
     inside.discard(os.getpid())
-    return [process for process in processes if process.pid in inside]
+    found = [process for process in processes if process.pid in inside]
+    known.update((process.pid, process.start) for process in found)
+    return found
 
 
 def strike(process: Process, signum: int) -> int | None:
@@ -142,10 +150,11 @@ def reap(pid: int) -> None:
 def _end_all(token: bytes) -> None:
     """End every process that carries the token: asked first, killed a moment later, until none is left."""
     kill_at = time.monotonic() + _KEEPER_GRACE
+    known: set[tuple[int, int]] = set()
     asked: set[tuple[int, int]] = set()
     clean = 0
     while clean < 2:  # noqa: PLR2004  # one look may miss what forks while the table is read
-        alive = [process for process in tree(table(), token) if not process.dead]
+        alive = [process for process in tree(table(), token, known) if not process.dead]
         clean = 0 if alive else clean + 1
         killing = time.monotonic() >= kill_at
         for process in alive:

@@ -8,8 +8,11 @@ import fcntl
 import logging
 import os
 import secrets
+import select
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _PIPE_SIZE = 1 << 20
 _LARGE_PIPES = 32  # a user without privilege may have 64 MiB in pipes, then gets the smallest (pipe(7))
 _SWEEP_EVERY = 1.0
+_GIVE_UP = 2.0
 _KEEPER = str(Path(proctree.__file__))
 
 
@@ -41,6 +45,10 @@ class SpawnFailed(SandboxAgentError):
         super().__init__(f"cannot start {command.argv[0]}: {error.strerror or error}")
         self.command = command
         self.error = error
+
+
+def _be_subreaper(*, wanted: bool) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
 
 
 class Supervisor:
@@ -63,7 +71,7 @@ class Supervisor:
 
     async def start(self) -> None:
         if self._adopt:
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            _be_subreaper(wanted=True)
         if self._adopt or os.getpid() == 1:
             self._sweeper = spawn_task(self._sweep_orphans(), name="reap orphans")
 
@@ -77,6 +85,7 @@ class Supervisor:
             self._sweeper.cancel()
         if self._adopt:
             await asyncio.get_running_loop().run_in_executor(self._census.executor, self._end_orphans)
+            _be_subreaper(wanted=False)
         if self._keeper is not None and self._keeper.stdin is not None:
             self._keeper.stdin.close()  # it looks once more whether all are gone, and ends
             await asyncio.get_running_loop().run_in_executor(self._census.executor, self._keeper.wait)
@@ -188,9 +197,11 @@ class Supervisor:
         return set(dead)
 
     def _end_orphans(self) -> None:
-        for row in self._orphans():
-            if row.dead:
+        """What children left behind goes too; whose parent goes falls to us and is found at the next look."""
+        give_up = time.monotonic() + _GIVE_UP
+        while (orphans := self._orphans()) and time.monotonic() < give_up:
+            for row in orphans:
+                if not row.dead and (fd := proctree.strike(row, signal.SIGKILL)) is not None:
+                    select.select([fd], [], [], _GIVE_UP)
+                    os.close(fd)
                 proctree.reap(row.pid)
-            elif (fd := proctree.strike(row, 9)) is not None:
-                os.waitid(os.P_PIDFD, fd, os.WEXITED)
-                os.close(fd)

@@ -107,8 +107,14 @@ TREES = {
 
 
 def grown(child: Child) -> list[int]:
-    tree = proctree.tree(proctree.table(), child._token, child.pid)
+    tree = proctree.tree(proctree.table(), child._token, set(), child.pid)
     return [row.pid for row in tree if not row.dead and row.pid != child.pid]
+
+
+def settled(pids: list[int]) -> bool:
+    """All have come to what they were started for: to sleep."""
+    names = {proctree._slurp(f"/proc/{pid}/comm") for pid in pids}
+    return bool(names) and names <= {b"sleep\n", b"sh\n"}
 
 
 @pytest.mark.parametrize("kind", TREES)
@@ -116,11 +122,28 @@ async def test_the_whole_tree_ends(supervisor: Supervisor, kind: str) -> None:
     """Children, other sessions, daemons, processes without our marker, deaf ones, and those whose parent has gone."""
     child = await supervisor.spawn(shell(TREES[kind]), owner="test")
     assert await line(child) == "up"
-    await eventually(lambda: bool(grown(child)))
+    await eventually(lambda: settled(grown(child)))
     pids = grown(child)
     await child.end(0.3)
     assert not [pid for pid in pids if (row := proctree.look(pid)) is not None and not row.dead]
     assert not survivors(child._token.decode())
+
+
+async def test_waiting_for_the_deaf_costs_nothing(supervisor: Supervisor) -> None:
+    """While a grace runs the table is not read over and over: who must end is waited for by pidfd."""
+    looks: list[int] = []
+    take = supervisor._census.take
+
+    async def counted() -> list[proctree.Process]:
+        looks.append(1)
+        return await take()
+
+    supervisor._census.take = counted  # type: ignore[method-assign]
+    child = await supervisor.spawn(shell("(trap '' TERM; setsid sleep 1000) & sleep 0.1; echo up; wait"), owner="test")
+    await line(child)
+    await eventually(lambda: settled(grown(child)))
+    await child.end(0.5)
+    assert len(looks) < 12
 
 
 async def test_who_flees_from_the_question_does_not_escape_the_kill(supervisor: Supervisor) -> None:

@@ -62,12 +62,23 @@ def test_a_tree_is_marker_session_and_descent() -> None:
         row(15, 1, 10),  # an orphan in the leader's session
         row(16, 1, 16),  # a stranger
     ]
-    assert [found.pid for found in proctree.tree(rows, b"a.1/", 10)] == [10, 11, 12, 13, 15]
+    assert [found.pid for found in proctree.tree(rows, b"a.1/", set(), 10)] == [10, 11, 12, 13, 15]
+
+
+def test_who_was_seen_in_a_tree_stays_in_it() -> None:
+    """Its parent ended and its marker is off: number and start time tell; a new process of that number is none."""
+    known: set[tuple[int, int]] = set()
+    proctree.tree([row(10, 1, 10, b"a.1/"), row(13, 10, 13)], b"a.1/", known)
+    assert known == {(10, 99), (13, 99)}
+    later = row(13, 1, 13)
+    assert proctree.tree([later], b"a.1/", known) == [later]
+    later.start = 100
+    assert proctree.tree([later], b"a.1/", known) == []
 
 
 def test_a_tree_never_holds_the_one_who_asks() -> None:
     rows = [row(os.getpid(), 1, 1, b"a.1/"), row(20, 1, 20, b"a.1/")]
-    assert [found.pid for found in proctree.tree(rows, b"a.1/")] == [20]
+    assert [found.pid for found in proctree.tree(rows, b"a.1/", set())] == [20]
 
 
 def test_a_signal_does_not_reach_a_process_that_took_over_the_number(sleeper: subprocess.Popen[bytes]) -> None:

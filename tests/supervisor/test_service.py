@@ -145,7 +145,7 @@ async def test_spawning_works_off_the_main_thread() -> None:
     result: list[bytes] = []
 
     async def work() -> None:
-        supervisor = Supervisor(adopt_orphans=True)
+        supervisor = Supervisor()
         await supervisor.start()
         child = await supervisor.spawn(shell("echo hi"), owner="test")
         result.append(await output(child))
@@ -196,6 +196,13 @@ def test_orphans_that_end_by_themselves_are_reaped(wrap: tuple[str, ...], scale:
     """R13: what is re-parented to us and dies leaves no zombie while the server runs."""
     found = run(wrap, "reap", "adopt", str(int(50 * scale)))
     assert found["adopted"] == int(50 * scale)
+    assert found["left"] == 0
+
+
+def test_what_a_dead_child_left_unmarked_ends_with_the_server() -> None:
+    """A daemon that took off its marker, whose parents are gone: only the adopting server still knows it."""
+    found = run((), "unmarked", "adopt")
+    assert found["adopted"] == 1
     assert found["left"] == 0
 
 

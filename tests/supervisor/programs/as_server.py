@@ -59,6 +59,19 @@ async def reap_daemons(supervisor: Supervisor, count: int) -> dict:
     return {"adopted": adopted}
 
 
+async def leave_unmarked(supervisor: Supervisor) -> dict:
+    """A daemon without marker is all that is left of a child."""
+    child = await supervisor.spawn(
+        Command(("sh", "-c", "env -i setsid sh -c 'echo up; sleep 1000' & exit 0")), owner="t"
+    )
+    await ready(child)
+    await child.wait()
+    await child.end()
+    child.close_fds()
+    keeper = supervisor._keeper.pid
+    return {"adopted": len([row for row in ours(supervisor) if row.pid != keeper and not row.dead])}
+
+
 async def leave(supervisor: Supervisor) -> None:
     """Stand there with stubborn children until somebody kills us."""
     for script in ("sleep 1000", "trap '' TERM; sleep 1000; sleep 1000", "setsid sleep 1000 & sleep 1000"):
@@ -78,6 +91,8 @@ async def main() -> None:
         await leave(supervisor)
     elif what == "reap":
         found = await reap_daemons(supervisor, int(rest[0]))
+    elif what == "unmarked":
+        found = await leave_unmarked(supervisor)
     else:
         found = await end_daemons(supervisor, int(rest[0]), rest[1])
     await supervisor.stop()
