@@ -49,12 +49,54 @@ class Provider(Wire, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
+class NpmSource(Wire, frozen=True, kw_only=True):
+    """Where npm has an agent.
+
+    ``process`` is the package whose ``bin`` speaks ACP (the package's only one where none is named); ``agent`` that
+    of the agent it drives, if another. ``node`` is the oldest Node.js for both. ``setup`` are scripts of packages to
+    run with it, in place of npm's own; ``expose`` are programs of the packages which the agent must find on PATH.
+    ``version``: of ``process``, where no lock tells it.
+    """
+
+    process: str
+    agent: str | None = None
+    bin: str | None = None
+    args: tuple[str, ...] = ()
+    node: str = "20"
+    setup: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    version: str | None = None
+
+
+class PythonSource(Wire, frozen=True, kw_only=True):
+    """Where PyPI has an agent; ``python`` is the oldest it runs on, ``version`` is for where no lock tells it."""
+
+    package: str
+    bin: str | None = None
+    args: tuple[str, ...] = ()
+    python: str = "3.11"
+    version: str | None = None
+
+
+class BinarySource(Wire, frozen=True, kw_only=True):
+    """An archive with a program ``cmd`` for one platform, or the program itself."""
+
+    archive: str
+    cmd: str
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    sha256: str | None = None
+
+
 class AgentSpec(Wire, frozen=True, kw_only=True):
     """One agent of the catalogue.
 
-    ``programs`` are the command lines that speak ACP, best first; ``needs`` are further programs it starts itself.
-    ``builtin`` is a program of this package instead, started with ``arguments``. ``providers``: one of them must have
-    credentials; none is asked for where there are none. ``config_options`` are known without asking the agent.
+    ``programs`` are the command lines that speak ACP, best first; ``needs`` are further programs those start
+    themselves, and ``brings`` those which the user brings however the agent is installed. ``builtin`` is a program of
+    this package instead, started with ``arguments``; it is there when the programs it ``drives`` are.
+    ``npm``, ``python`` and ``binary`` (by platform) are where it is installed from, ``version`` what its source calls
+    the release. ``providers``: one of them must have credentials; none is asked for where there are none.
+    ``config_options`` are known without asking the agent.
     """
 
     id: str
@@ -62,13 +104,30 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     programs: tuple[tuple[str, ...], ...] = ()
     builtin: str | None = None
     arguments: tuple[str, ...] = ()
+    drives: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    install: str | None = None
+    brings: tuple[str, ...] = ()
+    npm: NpmSource | None = None
+    python: PythonSource | None = None
+    binary: dict[str, BinarySource] | None = None
+    version: str | None = None
     providers: tuple[str, ...] = ()
     env: dict[str, str] = msgspec.field(default_factory=dict)
     inherit_env: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     config_options: tuple[JsonObject, ...] | None = None
+
+    @property
+    def installable(self) -> bool:
+        return self.npm is not None or self.python is not None or self.binary is not None
+
+    @property
+    def locked(self) -> bool:
+        """Whether its packages are among the locks; a release from a registry of agents is where it has digests."""
+        if self.binary is not None:
+            return all(source.sha256 is not None for source in self.binary.values())
+        source = self.npm or self.python
+        return source is not None and source.version is None
 
     def able(self) -> AgentCapabilities:
         """The capabilities as clients read them."""
@@ -152,8 +211,13 @@ def _custom(file: str | None, agent: str, entry: object, known: AgentSpec | None
         programs=((custom.command, *custom.args),) if custom.command else (),
         builtin="replay" if custom.replay else None,
         arguments=(custom.replay, *custom.args) if custom.replay else (),
+        drives=(),
         needs=(),
-        install=None,
+        brings=(),
+        npm=None,
+        python=None,
+        binary=None,
+        version=None,
         env=custom.env,
         inherit_env=base.inherit_env + custom.inherit_env,
         capabilities=base.capabilities if custom.capabilities is None else _capable(file, key, custom.capabilities),

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from sandbox_agent.agents.catalogue import AgentSpec, Provider
 
 HERE = Path(__file__).parent
-BUILTIN = {"mock": HERE / "mock" / "__main__.py", "replay": HERE / "replay.py"}
+BUILTIN = {"mock": HERE / "mock" / "__main__.py", "replay": HERE / "replay.py", "amp": HERE / "amp" / "__main__.py"}
 PYTHON_FLAGS = ("-I", "-S", "-E")
 """Neither site packages nor the user's Python settings: the built-in agents stand on the standard library alone."""
+
+RECEIPT = "install.json"
+"""Lies beside the launcher of an agent that we installed, and says what it is."""
 
 SERVER_SECRETS = frozenset({"SANDBOX_AGENT_TOKEN", "JUPYTER_TOKEN", "JPY_API_TOKEN", "JUPYTERHUB_API_TOKEN"})
 """What no agent inherits, whatever its configuration names."""
@@ -52,20 +55,29 @@ def install_root(environ: Mapping[str, str]) -> Path:
     return data_home(environ) / "sandbox-agent" / "bin"
 
 
+def slot(root: Path, agent: str) -> Path:
+    """Where the launcher of an agent lies in an install root, whoever put it there."""
+    return root / "agent_processes" / f"{agent}-acp"
+
+
 def find(spec: AgentSpec, root: Path, environ: Mapping[str, str]) -> Launcher | None:
     """The launcher of an agent; None where it is not installed. Looks at files only."""
     path = spec.env.get("PATH") or environ.get("PATH", os.defpath)
-    installed = root / "agent_processes" / f"{spec.id}-acp"
+    installed = slot(root, spec.id)
     if os.access(installed, os.X_OK) and installed.is_file():
-        return _launcher((str(installed),), (), path)
-    if spec.builtin is not None:
-        file = BUILTIN[spec.builtin]
-        return Launcher((sys.executable, *PYTHON_FLAGS, str(file), *spec.arguments), str(file), builtin=True)
+        return _launcher((str(installed),), spec.brings, path)
     for program, *arguments in spec.programs:
         found = shutil.which(os.path.expanduser(program), path=path)  # noqa: PTH111 -- a bare name must stay one
         if found is not None:
-            return _launcher((found, *arguments), spec.needs, path)
+            return _launcher((found, *arguments), spec.needs + spec.brings, path)
+    if spec.builtin is not None and all(shutil.which(name, path=path) for name in spec.drives):
+        return Launcher((*builtin(spec.builtin), *spec.arguments), str(BUILTIN[spec.builtin]), builtin=True)
     return None
+
+
+def builtin(name: str) -> tuple[str, ...]:
+    """The command of a program of this package."""
+    return (sys.executable, *PYTHON_FLAGS, str(BUILTIN[name]))
 
 
 def _launcher(argv: tuple[str, ...], needs: tuple[str, ...], path: str) -> Launcher:
@@ -98,10 +110,16 @@ def command(spec: AgentSpec, launcher: Launcher, environ: Mapping[str, str]) -> 
 
 
 def version(launcher: Launcher) -> str | None:
-    """The version of the npm package the launcher lies in, ``builtin`` for ours; None where that does not tell."""
+    """The version that was installed, or of the npm package the launcher lies in; ``builtin`` for ours.
+
+    None where neither tells it.
+    """
     if launcher.builtin:
         return "builtin"
-    for folder in Path(launcher.path).resolve().parents:
+    file = Path(launcher.path).resolve()
+    if (file.parent / RECEIPT).is_file():
+        return _manifest_version(file.parent / RECEIPT)
+    for folder in file.parents:
         if folder.name == "node_modules":
             return None
         manifest = folder / "package.json"

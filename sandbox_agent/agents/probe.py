@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent import __version__
@@ -13,6 +14,8 @@ from sandbox_agent.journal import open_journals
 from sandbox_agent.problems import StreamError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sandbox_agent.supervisor import Command, Supervisor
     from sandbox_agent.wire.base import JsonObject
 
@@ -30,6 +33,46 @@ _OLDER = {
 }
 
 
+@asynccontextmanager
+async def _started(
+    supervisor: Supervisor, agent: str, command: Command, deadline: float
+) -> AsyncIterator[tuple[AgentConnection, str]]:
+    """The agent, running, and an empty folder; both are gone afterwards. Its error answers are a StreamError."""
+    journals = open_journals("memory:")
+    await journals.start()
+    folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="sandbox-agent-")
+    try:
+        connection = await AgentConnection.open(
+            server_id=f"probe of {agent}",
+            agent=agent,
+            command=command,
+            supervisor=supervisor,
+            journal=await journals.open("probe"),
+            launch_deadline=deadline,
+        )
+        try:
+            yield connection, folder.name
+        except RpcError as error:
+            raise StreamError(f"{agent} answered: {error}", agent=agent) from error
+        finally:
+            await connection.close(grace=0.5)
+    finally:
+        await asyncio.to_thread(folder.cleanup)
+        await journals.stop()
+
+
+async def handshake(supervisor: Supervisor, agent: str, command: Command, *, deadline: float = 60.0) -> JsonObject:
+    """What an agent answers to `initialize`.
+
+    Raises AgentNotInstalled, AgentProcessExited, Timeout, or StreamError when that is an error, or no object.
+    """
+    async with _started(supervisor, agent, command, deadline) as (connection, _):
+        answer = await connection.request("initialize", INITIALIZE, deadline=deadline)
+    if not isinstance(answer, dict) or "protocolVersion" not in answer:
+        raise StreamError(f"{agent} answered initialize with something else than its protocol version", agent=agent)
+    return answer
+
+
 class Probe:
     """Makes a real session and reads its options; what the agent tells is not kept. ``deadline``: seconds an answer."""
 
@@ -42,27 +85,8 @@ class Probe:
 
         Raises AgentNotInstalled, AgentProcessExited, Timeout, or StreamError when the agent answers with an error.
         """
-        journals = open_journals("memory:")
-        await journals.start()
-        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="sandbox-agent-")
-        try:
-            connection = await AgentConnection.open(
-                server_id=f"options of {agent}",
-                agent=agent,
-                command=command,
-                supervisor=self._supervisor,
-                journal=await journals.open("probe"),
-                launch_deadline=self._deadline,
-            )
-            try:
-                return await self._options(connection, folder.name)
-            except RpcError as error:
-                raise StreamError(f"{agent} answered: {error}", agent=agent) from error
-            finally:
-                await connection.close(grace=0.5)
-        finally:
-            await asyncio.to_thread(folder.cleanup)
-            await journals.stop()
+        async with _started(self._supervisor, agent, command, self._deadline) as (connection, folder):
+            return await self._options(connection, folder)
 
     async def _options(self, connection: AgentConnection, cwd: str) -> tuple[JsonObject, ...]:
         able = await connection.request("initialize", INITIALIZE, deadline=self._deadline)

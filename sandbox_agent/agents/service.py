@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from typing import TYPE_CHECKING
 
 from sandbox_agent.agents import launch
 from sandbox_agent.agents.catalogue import load
-from sandbox_agent.problems import AgentNotInstalled, SandboxAgentError, UnsupportedAgent
+from sandbox_agent.problems import AgentNotInstalled, InstallFailed, SandboxAgentError, UnsupportedAgent
 from sandbox_agent.tasks import spawn_task
-from sandbox_agent.wire.agents import AgentInfo, ServerStatusInfo
+from sandbox_agent.wire.agents import AgentInfo, AgentInstallRequest, ServerStatusInfo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from sandbox_agent.agents.catalogue import AgentSpec, Config
+    from sandbox_agent.agents.install import Installer, Listener
     from sandbox_agent.supervisor import Command
+    from sandbox_agent.wire.agents import AgentInstallResponse
     from sandbox_agent.wire.base import JsonObject
 
     Prober: TypeAlias = Callable[[str, Command], Awaitable[tuple[JsonObject, ...]]]
@@ -26,12 +29,15 @@ if TYPE_CHECKING:
 
     Options: TypeAlias = tuple[JsonObject, ...] | SandboxAgentError
 
+log = logging.getLogger(__name__)
+
 
 class Agents:
     """The catalogue, as seen from one environment.
 
     ``config`` is a file or a mapping (see `catalogue`); ``running`` tells for how many ms a server of an agent has
-    been running, None where none is; ``prober`` asks an agent for its options (without one they stay unknown).
+    been running, None where none is; ``prober`` asks an agent for its options (without one they stay unknown);
+    ``installer`` installs what is asked for (without one nothing is).
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Agents:
         self._specs, self._providers = load(config)
         self.running = running
         self.prober = prober
+        self.installer: Installer | None = None
         self._asked: dict[tuple[str, ...], asyncio.Task[Options]] = {}
 
     def spec(self, agent: str) -> AgentSpec:
@@ -56,16 +63,68 @@ class Agents:
             raise UnsupportedAgent(f"unsupported agent: {agent}", agent=agent, hint=f"one of {', '.join(self._specs)}")
         return self._specs[agent]
 
-    async def command(self, agent: str) -> Command:
-        """What starts an agent. Raises `UnsupportedAgent` or `AgentNotInstalled`."""
+    @property
+    def root(self) -> Path:
+        """Where agents are installed."""
+        return self._root
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        return self._environ
+
+    def ids(self) -> tuple[str, ...]:
+        """All agents, in the order of `list`."""
+        return tuple(self._specs)
+
+    async def command(self, agent: str, progress: Listener | None = None) -> Command:
+        """What starts an agent, installed now if it is not there and that is allowed.
+
+        Raises `UnsupportedAgent`, `AgentNotInstalled` or `InstallFailed`.
+        """
         spec = self.spec(agent)
         launcher = await self._find(spec)
+        if (launcher is None or launcher.interpreter is not None) and self._lazily(spec):
+            log.info("installing %s on first use", agent, extra={"agent": agent})
+            await self.install(agent, progress=progress)
+            launcher = await self._find(spec)
         if launcher is None:
             raise AgentNotInstalled(f"agent {agent} is not installed", agent=agent, hint=self._install_hint(spec))
         if launcher.interpreter is not None:
             detail = f"{launcher.path} needs {launcher.interpreter}, not found on PATH"
             raise AgentNotInstalled(detail, agent=agent, hint=f"install {launcher.interpreter}")
         return launch.command(spec, launcher, self._environ)
+
+    async def install(
+        self,
+        agent: str,
+        *,
+        reinstall: bool = False,
+        agent_version: str | None = None,
+        agent_process_version: str | None = None,
+        progress: Listener | None = None,
+    ) -> AgentInstallResponse:
+        """Install an agent, unless it is there or ``reinstall``; a version overrides the locked one.
+
+        ``progress`` hears the steps and what the programs write. Raises `UnsupportedAgent`, `InvalidRequest` or
+        `InstallFailed`.
+        """
+        spec = self.spec(agent)
+        if self.installer is None:
+            raise InstallFailed("nothing installs agents here", agent=agent, hint=self._install_hint(spec))
+        request = AgentInstallRequest(
+            reinstall=reinstall or None,
+            agent_version=agent_version or None,
+            agent_process_version=agent_process_version or None,
+        )
+        response = await self.installer.install(spec, request, progress)
+        if not response.already_installed:
+            self._asked = {key: asked for key, asked in self._asked.items() if key[0] != agent}
+        return response
+
+    def _lazily(self, spec: AgentSpec) -> bool:
+        """Whether first use installs: unasked, only what is checked against digests that came with us."""
+        forbidden = self._environ.get("SANDBOX_AGENT_REQUIRE_PREINSTALL", "").lower() not in {"", "0", "false", "no"}
+        return self.installer is not None and spec.installable and spec.locked and not forbidden
 
     async def list(self, *, config: bool = False, no_cache: bool = False) -> list[AgentInfo]:
         """Every agent, in the catalogue's order, then the custom ones."""
@@ -107,12 +166,13 @@ class Agents:
     ) -> tuple[str | None, str | None]:
         """Why an agent cannot be used, and what would help; the nearest fault first."""
         if launcher is None:
-            names = " or ".join(program[0] for program in spec.programs)
-            return f"not installed: {names} is not on PATH", self._install_hint(spec)
+            names = " or ".join([program[0] for program in spec.programs] + list(spec.drives))
+            return f"not installed: {names} is not on PATH" if names else "not installed", self._install_hint(spec)
         if launcher.needs:
             names = ", ".join(launcher.needs)
-            installs = spec.install if spec.install and launcher.interpreter is None else f"install {names}"
-            return f"{launcher.path} needs {names}, not found on PATH", installs
+            ours = spec.installable and launcher.interpreter is None and not set(launcher.needs) & set(spec.brings)
+            hint = self._install_hint(spec, again=True) if ours else f"install {names}"
+            return f"{launcher.path} needs {names}, not found on PATH", hint
         if not credentials:
             providers = [self._providers[name] for name in spec.providers]
             names = " or ".join(provider.name for provider in providers)
@@ -120,9 +180,11 @@ class Agents:
             return f"no key or login for {names} found", f"set {keys} in the server's environment"
         return None, None
 
-    def _install_hint(self, spec: AgentSpec) -> str:
-        place = self._root / "agent_processes" / f"{spec.id}-acp"
-        return spec.install or f"put {spec.programs[0][0]} on PATH, or an executable at {place}"
+    def _install_hint(self, spec: AgentSpec, *, again: bool = False) -> str:
+        if spec.installable:
+            return f"sandbox-agent install-agent {spec.id}" + (" --reinstall" if again else "")
+        program = f"put {spec.programs[0][0]} on PATH, or " if spec.programs else "put "
+        return f"{program}an executable at {launch.slot(self._root, spec.id)}"
 
     async def _config(self, spec: AgentSpec, launcher: launch.Launcher | None, *, no_cache: bool) -> dict[str, Any]:
         """The members `?config=true` adds."""

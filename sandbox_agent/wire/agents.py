@@ -54,3 +54,30 @@ class AgentInfo(Wire, frozen=True, kw_only=True):
 
 class AgentListResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):
     agents: tuple[AgentInfo, ...]
+
+
+class AgentInstallRequest(Wire, frozen=True, kw_only=True):
+    """``agent_version`` is of the agent itself, ``agent_process_version`` of the program that speaks ACP for it.
+
+    Either may be ``latest``, and overrides the versions that are locked with their digests.
+    """
+
+    reinstall: bool | None = None
+    agent_version: str | None = None
+    agent_process_version: str | None = None
+
+
+class AgentInstallArtifact(Wire, frozen=True, kw_only=True):
+    """``kind``: ``agent_process`` or ``native_agent``; ``source``: npm, pypi, binary, path or builtin."""
+
+    kind: str
+    path: str
+    source: str
+    version: str | None = None
+
+
+class AgentInstallResponse(Wire, rename=None, omit_defaults=False, frozen=True, kw_only=True):
+    """Its keys are not camelCase on the wire."""
+
+    already_installed: bool
+    artifacts: tuple[AgentInstallArtifact, ...]

@@ -1,0 +1,1 @@
+"""An ACP adapter over Amp's execute mode; see ``agent.py``."""
