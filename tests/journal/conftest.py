@@ -90,7 +90,9 @@ def postgres_server() -> Iterator[str]:
     )
     options = ["-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50"]
     with Path(folder, "log").open("wb") as log:
-        server = subprocess.Popen([programs / "postgres", "-D", data, *options], user=user, cwd=folder, stderr=log)
+        # It ends with the tests even if they are killed.
+        command = ["setpriv", "--pdeathsig", "INT", programs / "postgres", "-D", data, *options]
+        server = subprocess.Popen(command, user=user, cwd=folder, stderr=log)
     try:
         _until_ready(folder, server)
         yield folder
