@@ -14,7 +14,7 @@ from sandbox_agent.wire.sessions import EventPage, SessionEvent
 from sandbox_agent.wire.transcript import Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from sandbox_agent.journal import Journal, Segment
     from sandbox_agent.server.call import Call, Outcome
@@ -65,24 +65,24 @@ async def page(session: str, journal: Journal, after: int | None, limit: int) ->
             continue
         if not batch:
             break
-        for segment in batch:
-            items.extend(_events(session, segment, limit - len(items)))
-            size += segment.size
+        for event in (event for segment in batch for event in _events(session, segment)):
+            if len(items) == limit or size >= _PAGE_BYTES:
+                break
+            items.append(event)
+            size += len(memoryview(event.payload))
         start = items[-1].sequence
     return EventPage(items=tuple(items), next_after=start, has_more=start < journal.visible, reset=reset)
 
 
-def _events(session: str, segment: Segment, limit: int) -> list[SessionEvent]:
-    return [
-        SessionEvent(
-            sequence=segment.first + offset,
+def _events(session: str, segment: Segment) -> Iterator[SessionEvent]:
+    for sequence, payload in enumerate(segment.payloads, segment.first):
+        yield SessionEvent(
+            sequence=sequence,
             session_id=session,
             created_at_ms=segment.created_ms,
             sender=_SENDERS[segment.sender],  # type: ignore[arg-type]
             payload=msgspec.Raw(payload),
         )
-        for offset, payload in enumerate(segment.payloads[:limit])
-    ]
 
 
 async def event_stream(sessions: Sessions, session: str, journal: Journal, after: int | None) -> AsyncIterator[bytes]:

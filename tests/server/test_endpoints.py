@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from ..support import sse
-from ..support.server import envelope, initialize, new_acp_session, poll, prompt_params, serve
+from ..support.server import dumps, envelope, initialize, new_acp_session, poll, prompt_params, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +95,39 @@ def test_both_ways_to_a_live_server_answer_alike(client: httpx.Client) -> None:
     ]
     assert [answer.status_code for answer in gone] == [400, 400]
     assert gone[0].json() == gone[1].json()
+
+
+def test_the_short_way_asks_for_the_same_access(tmp_path: Path) -> None:
+    with serve(tmp_path, token="t0ken-t0ken") as server, server.client() as client:  # noqa: S106
+        initialize(client, "a")
+        plain = httpx.Client(base_url=server.url, headers={"Content-Type": "application/json"})
+        for headers, status in (
+            ({}, 401),
+            ({"Authorization": "Bearer wrong"}, 401),
+            (server.headers | {"Host": "evil.example"}, 403),
+            (server.headers | {"Origin": "https://evil.example"}, 403),
+            (server.headers, 200),
+        ):
+            answer = plain.post("/v1/acp/a", json=envelope(1, "_x"), headers=headers)
+            assert answer.status_code == status
+        plain.close()
+
+
+def test_a_client_that_goes_in_the_middle_of_a_post_leaves_no_half_line(
+    client: httpx.Client, module_server: Server
+) -> None:
+    initialize(client, "half")
+    body = dumps(envelope("whole", "_x", {"text": "y" * 200_000}))
+    head = b"POST /v1/acp/half%s HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    for query in (b"", b"?agent=mock"):
+        for size in (0, 1, 1000, 150_000, len(body) - 1):
+            with socket.create_connection(("127.0.0.1", module_server.port)) as sock:
+                sock.sendall(head % (query, len(body)) + body[:size])
+    assert client.post("/v1/acp/half", json=envelope("after", "_x")).json()["id"] == "after"
+    told = sse.collect(client, "/v1/acp/half", lambda event: event.json().get("id") == "after")
+    assert [event.json().get("id") for event in told] == ["init", "after"]
+    client.delete("/v1/acp/half")
 
 
 def test_a_post_is_held_as_long_as_asked_and_its_late_answer_is_on_the_stream(

@@ -181,6 +181,21 @@ def test_session_events_stream_and_page_the_same_envelopes(running_server: Serve
         assert resumed == streamed[-3:]
 
 
+def test_a_page_of_huge_events_ends_early_and_loses_none(running_server: Server, tmp_path: Path) -> None:
+    with running_server.client() as client:
+        made = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)}).json()
+        path = f"/v1/sessions/{made['id']}"
+        prompt = {"prompt": "[[burst count=30 size=1000000]]"}
+        client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=20"})
+        last = client.get(path).json()["lastSequence"]
+        seen: list[int] = []
+        while not seen or seen[-1] < last:
+            page = client.get(f"{path}/events", params={"after": seen[-1] if seen else 0, "limit": 1000})
+            assert len(page.content) < 12_000_000
+            seen += [item["sequence"] for item in page.json()["items"]]
+        assert seen == list(range(1, last + 1))
+
+
 def test_an_empty_page_keeps_the_cursor_and_a_foreign_cursor_is_told(running_server: Server, tmp_path: Path) -> None:
     with running_server.client() as client:
         made = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)}).json()
