@@ -24,13 +24,13 @@ from sandbox_agent.wire.agents import AgentCapabilities
 from sandbox_agent.wire.base import JsonObject, StrictRequest, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Config: TypeAlias = "Path | Mapping[str, Any] | None"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CAPABILITIES = frozenset(field.encode_name for field in msgspec.structs.fields(AgentCapabilities))
-_USUAL = (
+USUAL = (
     "permissions",
     "toolCalls",
     "toolResults",
@@ -95,12 +95,13 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     themselves, and ``brings`` those which the user brings however the agent is installed. ``builtin`` is a program of
     this package instead, started with ``arguments``; it is there when the programs it ``drives`` are.
     ``npm``, ``python`` and ``binary`` (by platform) are where it is installed from, ``version`` what its source calls
-    the release. ``providers``: one of them must have credentials; none is asked for where there are none.
-    ``config_options`` are known without asking the agent.
+    the release, ``also_known_as`` its ids in registries. ``providers``: one of them must have credentials; none is
+    asked for where there are none. ``config_options`` are known without asking the agent.
     """
 
     id: str
     name: str | None = None
+    also_known_as: tuple[str, ...] = ()
     programs: tuple[tuple[str, ...], ...] = ()
     builtin: str | None = None
     arguments: tuple[str, ...] = ()
@@ -151,14 +152,16 @@ class CustomAgent(StrictRequest, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] | dict[str, bool] | None = None
 
 
-def load(config: Config = None) -> tuple[dict[str, AgentSpec], dict[str, Provider]]:
-    """All agents by id, those of the package first, and the providers.
+def load(config: Config = None, registry: Iterable[AgentSpec] = ()) -> tuple[dict[str, AgentSpec], dict[str, Provider]]:
+    """All agents by id, and the providers: those of the package, then of a registry, then of the configuration.
 
     Raises `InvalidRequest` with ``file`` and ``key`` for a configuration that is malformed.
     """
     data = resources.files("sandbox_agent.agents").joinpath("catalogue.json").read_bytes()
     catalogue = msgspec.json.decode(data, type=Catalogue)
     specs = {spec.id: spec for spec in catalogue.agents}
+    known = {name for spec in catalogue.agents for name in (spec.id, *spec.also_known_as)}
+    specs |= {spec.id: spec for spec in registry if spec.id not in known}
     file, entries = _entries(config)
     for agent, entry in entries.items():
         specs[agent] = _custom(file, agent, entry, specs.get(agent))
@@ -204,7 +207,7 @@ def _custom(file: str | None, agent: str, entry: object, known: AgentSpec | None
         raise _malformed(file, key + where.rstrip("`"), what) from error
     if (custom.command is None) == (custom.replay is None):
         raise _malformed(file, f"{key}.command", "must be given" if custom.command is None else "excludes `replay`")
-    base = known or AgentSpec(id=agent, name=agent, capabilities=_USUAL)
+    base = known or AgentSpec(id=agent, name=agent, capabilities=USUAL)
     return msgspec.structs.replace(
         base,
         name=custom.name or base.name,

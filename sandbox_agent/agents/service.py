@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sandbox_agent.agents import launch
 from sandbox_agent.agents.catalogue import load
+from sandbox_agent.agents.registry import Registry
 from sandbox_agent.problems import AgentNotInstalled, InstallFailed, SandboxAgentError, UnsupportedAgent
 from sandbox_agent.tasks import spawn_task
 from sandbox_agent.wire.agents import AgentInfo, AgentInstallRequest, ServerStatusInfo
@@ -51,7 +52,9 @@ class Agents:
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._root = install_root or launch.install_root(self._environ)
-        self._specs, self._providers = load(config)
+        self._config_source = config
+        self._registry = Registry(self._environ)
+        self._specs, self._providers = load(config, self._registry.kept())
         self.running = running
         self.prober = prober
         self.installer: Installer | None = None
@@ -81,7 +84,7 @@ class Agents:
 
         Raises `UnsupportedAgent`, `AgentNotInstalled` or `InstallFailed`.
         """
-        spec = self.spec(agent)
+        spec = await self._known(agent)
         launcher = await self._find(spec)
         if (launcher is None or launcher.interpreter is not None) and self._lazily(spec):
             log.info("installing %s on first use", agent, extra={"agent": agent})
@@ -108,7 +111,7 @@ class Agents:
         ``progress`` hears the steps and what the programs write. Raises `UnsupportedAgent`, `InvalidRequest` or
         `InstallFailed`.
         """
-        spec = self.spec(agent)
+        spec = await self._known(agent)
         if self.installer is None:
             raise InstallFailed("nothing installs agents here", agent=agent, hint=self._install_hint(spec))
         request = AgentInstallRequest(
@@ -128,6 +131,7 @@ class Agents:
 
     async def list(self, *, config: bool = False, no_cache: bool = False) -> list[AgentInfo]:
         """Every agent, in the catalogue's order, then the custom ones."""
+        await self._refresh()
         return list(
             await asyncio.gather(*(self.info(agent, config=config, no_cache=no_cache) for agent in self._specs))
         )
@@ -137,7 +141,7 @@ class Agents:
 
         Raises `UnsupportedAgent`.
         """
-        spec = self.spec(agent)
+        spec = await self._known(agent)
         launcher = await self._find(spec)
         known = await asyncio.to_thread(launch.credentials, spec, self._providers, self._environ)
         problem, hint = self._problem(spec, launcher, credentials=known)
@@ -153,6 +157,17 @@ class Agents:
             hint=hint,
             **more,
         )
+
+    async def _known(self, agent: str) -> AgentSpec:
+        """`spec`, after a look at the registry where that could help."""
+        if agent not in self._specs:
+            await self._refresh()
+        return self.spec(agent)
+
+    async def _refresh(self) -> None:
+        found = await self._registry.fresh()
+        if found is not None:
+            self._specs, self._providers = load(self._config_source, found)
 
     async def _find(self, spec: AgentSpec) -> launch.Launcher | None:
         return await asyncio.to_thread(launch.find, spec, self._root, self._environ)

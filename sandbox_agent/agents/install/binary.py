@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import platform
 import stat
 import tarfile
 import zipfile
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from sandbox_agent.agents.install.store import LAUNCHER, Receipt, write_script
+from sandbox_agent.agents.install.versions import this_platform
 from sandbox_agent.wire.agents import AgentInstallArtifact
 
 if TYPE_CHECKING:
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 _LARGEST = 2 << 30
 _TIMEOUT = 60.0
 _ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz")
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-
-
-def this_platform() -> str:
-    """As the registry names platforms: ``linux-x86_64``."""
-    machine = platform.machine().lower()
-    return f"{platform.system().lower()}-{_MACHINES.get(machine, machine)}"
 
 
 async def install(job: Job, sources: dict[str, BinarySource], build: Path) -> Receipt:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import platform
 import re
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _NUMBERS = re.compile(r"\d+")
+LOCKS = Path(__file__).parent / "locks"
 LATEST = "latest"
 """What a request says to take the newest release instead of the locked one."""
+
+
+def this_platform() -> str:
+    """As the registry names platforms: ``linux-x86_64``."""
+    machine = platform.machine().lower()
+    return f"{platform.system().lower()}-{_MACHINES.get(machine, machine)}"
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -41,5 +50,5 @@ def pinned(text: str, package: str) -> str | None:
 
 
 def _read(name: str) -> bytes | None:
-    file = resources.files("sandbox_agent.agents.install").joinpath("locks", name)
+    file = LOCKS / name
     return file.read_bytes() if file.is_file() else None
