@@ -8,6 +8,7 @@ called, and the same bytes come back. A request handler of the framework costs a
 from __future__ import annotations
 
 import logging
+import re
 import time
 from email.utils import formatdate
 from http.client import responses
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PREFIX = "/v1/acp/"
+_PLAIN = re.compile(r"/v1/acp/([A-Za-z0-9._~:@!$&'()*+,;=-]+)(?:\?agent=([A-Za-z0-9._-]+))?")
+"""A path and query that mean the same read as they stand."""
 _UNUSUAL = frozenset({"Transfer-Encoding", "Expect", "Connection", "Prefer", "Origin"})
 """Headers of requests that take the long way."""
 
@@ -58,15 +60,14 @@ class FrontDoor(httputil.HTTPServerConnectionDelegate):
     def long_way(self, server_conn: object, connection: httputil.HTTPConnection) -> httputil.HTTPMessageDelegate:
         return self._application.start_request(server_conn, connection)
 
-    def server_id(self, start_line: httputil.RequestStartLine, headers: httputil.HTTPHeaders) -> str | None:
-        """The ACP server a plain post is for; ``None`` when the request takes the long way."""
+    def target(
+        self, start_line: httputil.RequestStartLine, headers: httputil.HTTPHeaders
+    ) -> tuple[str, str | None] | None:
+        """The ACP server a plain post is for, and its agent; ``None`` when the request takes the long way."""
         if start_line.method != "POST" or start_line.version != "HTTP/1.1":
             return None
-        path = start_line.path
-        server_id = path[len(_PREFIX) :]
-        if not path.startswith(_PREFIX) or not server_id or not server_id.isascii() or set(server_id) & set("/?#%"):
-            return None
-        if any(name in headers for name in _UNUSUAL):
+        match = _PLAIN.fullmatch(start_line.path)
+        if match is None or any(name in headers for name in _UNUSUAL):
             return None
         length = headers.get("Content-Length", "")
         plain = (
@@ -75,7 +76,7 @@ class FrontDoor(httputil.HTTPServerConnectionDelegate):
             and negotiate.media_type(headers.get("Content-Type")) == negotiate.JSON
             and negotiate.accepts(headers.get("Accept"), negotiate.JSON)
         )
-        return server_id if plain else None
+        return (match[1], match[2]) if plain else None
 
     def allows(self, path: str, headers: httputil.HTTPHeaders) -> bool:
         try:
@@ -96,14 +97,14 @@ class FrontDoor(httputil.HTTPServerConnectionDelegate):
 class _Message(httputil.HTTPMessageDelegate):
     """One request on its way."""
 
-    __slots__ = ("_body", "_connection", "_door", "_inner", "_server_conn", "_server_id")
+    __slots__ = ("_body", "_connection", "_door", "_inner", "_server_conn", "_target")
 
     def __init__(self, door: FrontDoor, server_conn: object, connection: httputil.HTTPConnection) -> None:
         self._door = door
         self._server_conn = server_conn
         self._connection = connection
         self._inner: httputil.HTTPMessageDelegate | None = None
-        self._server_id = ""
+        self._target: tuple[str, str | None] = ("", None)
         self._body: bytes | bytearray = b""
 
     def headers_received(
@@ -111,9 +112,9 @@ class _Message(httputil.HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         door = self._door
         if isinstance(start_line, httputil.RequestStartLine):
-            server_id = door.server_id(start_line, headers)
-            if server_id is not None and door.allows(start_line.path, headers):
-                self._server_id = server_id
+            target = door.target(start_line, headers)
+            if target is not None and door.allows(start_line.path, headers):
+                self._target = target
                 connection: Any = self._connection
                 connection.set_max_body_size(door.limit)
                 return None
@@ -143,9 +144,10 @@ class _Message(httputil.HTTPMessageDelegate):
             self._inner.on_connection_close()
 
     async def _post(self) -> bytes | Problem | None:
+        server_id, agent = self._target
         try:
             return await self._door.api.sandbox.servers.post(
-                self._server_id, bytes(self._body), agent=None, hold=HOLD_SECONDS
+                server_id, bytes(self._body), agent=agent, hold=HOLD_SECONDS
             )
         except Problem as problem:
             return problem
