@@ -2,6 +2,10 @@
 import assert from "node:assert/strict";
 import { cwd, record, text, withClient } from "./_client.mjs";
 
+// This client tears its connection down on any error answered to a POST, and lets that rejection fall: not ours to mend.
+const fallen = [];
+process.on("unhandledRejection", (error) => fallen.push(error));
+
 await withClient(async (client) => {
   const session = await client.createSession({ agent: "mock", cwd });
   const log = record(session);
@@ -10,3 +14,4 @@ await withClient(async (client) => {
   assert.ok(Date.now() - begun < 10_000);
   await log.hears(/farewell/);
 });
+assert.ok(fallen.every((error) => error.problem.type === "urn:sandbox-agent:error:agent_process_exited"));
