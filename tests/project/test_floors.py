@@ -19,7 +19,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"sandbox_agent.problems", "sandbox_agent.wire", "sandbox_agent.tasks"}),
     frozenset({"sandbox_agent.render"}),
     frozenset({"sandbox_agent.journal", "sandbox_agent.supervisor"}),
-    frozenset({"sandbox_agent.acp"}),
+    frozenset({"sandbox_agent.acp", "sandbox_agent.config"}),
     frozenset({"sandbox_agent.agents"}),
     frozenset({"sandbox_agent.sessions"}),
     frozenset({"sandbox_agent.sandbox"}),
