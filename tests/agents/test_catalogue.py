@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from sandbox_agent.agents.catalogue import load
+from sandbox_agent.agents.catalogue import AgentSpec, load
 from sandbox_agent.agents.launch import BUILTIN
 from sandbox_agent.problems import InvalidRequest
 
@@ -33,8 +33,12 @@ CAPABLE = {
 }
 
 
-def test_the_seven_agents_come_in_the_order_of_the_contract() -> None:
-    assert list(load()[0]) == ["claude", "codex", "opencode", "amp", "pi", "cursor", "mock"]
+def test_the_agents_come_in_the_order_of_the_contract() -> None:
+    """Its seven, then ours; then those of a registry that are none of them, and those of the configuration."""
+    first = ["claude", "codex", "opencode", "amp", "pi", "cursor", "mock", "gemini", "qwen", "copilot", "kimi", "vibe"]
+    assert list(load()[0]) == first
+    registry = [AgentSpec(id=name) for name in ("goose", "claude-acp", "qwen-code", "mock")]
+    assert list(load({"agents": {"a": {"command": "a"}}}, registry)[0]) == [*first, "goose", "a"]
 
 
 @pytest.mark.parametrize("agent", CAPABLE)
@@ -65,11 +69,11 @@ def configured(entry: Any, agent: str = "gemini") -> Any:
 
 
 def test_a_configuration_adds_agents_after_the_others() -> None:
-    spec = configured({"command": "gemini", "args": ["--acp"], "env": {"A": "b"}, "inheritEnv": ["GEMINI_*"]})
-    assert spec.programs == (("gemini", "--acp"),)
-    assert (spec.env, spec.inherit_env, spec.name) == ({"A": "b"}, ("GEMINI_*",), "gemini")
+    spec = configured({"command": "aider", "args": ["--acp"], "env": {"A": "b"}, "inheritEnv": ["AIDER_*"]}, "aider")
+    assert spec.programs == (("aider", "--acp"),)
+    assert (spec.env, spec.inherit_env, spec.name) == ({"A": "b"}, ("AIDER_*",), "aider")
     assert spec.able().text_messages is True
-    assert list(load({"agents": {"gemini": {"command": "gemini"}}})[0])[-1] == "gemini"
+    assert list(load({"agents": {"aider": {"command": "aider"}}})[0])[-1] == "aider"
 
 
 def test_a_configuration_changes_how_a_known_agent_is_launched() -> None:

@@ -14,7 +14,7 @@ from sandbox_agent.agents.catalogue import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-SPECS, PROVIDERS = load()
+SPECS, _ = load()
 
 
 def program(path: Path, text: str = "#!/bin/sh\n", mode: int = 0o755) -> Path:
@@ -103,6 +103,26 @@ def test_missing_programs_are_named(tmp_path: Path, path: Path) -> None:
     assert launcher.needs == ()
 
 
+def test_what_the_user_brings_is_missed_wherever_the_agent_came_from(tmp_path: Path, path: Path) -> None:
+    """Cursor's adapter drives a program that we do not install."""
+    program(tmp_path / "root" / "agent_processes" / "cursor-acp")
+    launcher = found("cursor", tmp_path, path)
+    assert launcher is not None
+    assert (launcher.needs, launcher.interpreter) == (("cursor-agent",), None)
+
+
+def test_our_adapter_is_there_when_the_program_it_drives_is(tmp_path: Path, path: Path) -> None:
+    """Amp on PATH is enough; a program that speaks ACP for it goes before ours."""
+    program(path / "amp")
+    launcher = found("amp", tmp_path, path)
+    assert launcher is not None
+    assert (launcher.argv[-1], launcher.builtin) == (str(launch.BUILTIN["amp"]), True)
+    program(path / "amp-acp")
+    launcher = found("amp", tmp_path, path)
+    assert launcher is not None
+    assert launcher.path == str(path / "amp-acp")
+
+
 def test_a_path_of_its_own_is_searched(tmp_path: Path, path: Path) -> None:
     """An agent whose configuration sets PATH is looked for there."""
     program(tmp_path / "own" / "xy")
@@ -165,36 +185,3 @@ def test_an_agent_inherits_its_own_variables_and_no_secret_of_the_server() -> No
         "ANTHROPIC_API_KEY": "a",
         "OPENAI_API_KEY": "mine",
     }
-
-
-@pytest.mark.parametrize(
-    ("variable", "agents"),
-    [
-        (None, {"pi", "cursor", "mock"}),
-        ("ANTHROPIC_API_KEY", {"claude", "amp", "opencode", "pi", "cursor", "mock"}),
-        ("CLAUDE_CODE_OAUTH_TOKEN", {"claude", "amp", "opencode", "pi", "cursor", "mock"}),
-        ("OPENAI_API_KEY", {"codex", "opencode", "pi", "cursor", "mock"}),
-    ],
-)
-def test_credentials_follow_the_contract(tmp_path: Path, variable: str | None, agents: set[str]) -> None:
-    """Claude and amp need Anthropic, codex OpenAI, opencode either; an empty variable is none."""
-    environ = {"HOME": str(tmp_path), "AMP_API_KEY": ""} | ({variable: "x"} if variable else {})
-    assert {name for name, spec in SPECS.items() if launch.credentials(spec, PROVIDERS, environ)} == agents
-
-
-@pytest.mark.parametrize(
-    ("file", "agents"),
-    [
-        (".claude/.credentials.json", {"claude", "amp", "opencode"}),
-        (".codex/auth.json", {"codex", "opencode"}),
-        (".local/share/opencode/auth.json", {"opencode"}),
-        ("elsewhere/auth.json", {"codex", "opencode"}),
-    ],
-)
-def test_logins_on_disk_count(tmp_path: Path, file: str, agents: set[str]) -> None:
-    """They are looked for, not read."""
-    environ = {"HOME": str(tmp_path), "CODEX_HOME": str(tmp_path / "elsewhere")}
-    program(tmp_path / file, mode=0)
-    free = {"pi", "cursor", "mock"}
-    found = {name for name, spec in SPECS.items() if launch.credentials(spec, PROVIDERS, environ)}
-    assert found - free == agents
