@@ -58,10 +58,9 @@ async def raw_events(journal: Journal, after: int | None) -> AsyncIterator[bytes
     async for batch in sse.follow(journal, after):
         if isinstance(batch, Reset):
             yield sse.reset_event(batch.after, batch.first)
-        elif len(batch) == 1:
-            yield batch[0].framed()
-        else:
-            yield b"".join([segment.framed() for segment in batch])
+            continue
+        for piece in sse.joined([segment.framed() for segment in batch]):
+            yield piece
 
 
 async def delete(call: Call) -> Answer:

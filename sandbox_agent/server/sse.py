@@ -18,7 +18,7 @@ from sandbox_agent.journal import Reset
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
     from tornado.iostream import IOStream
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 15.0
 STOP_GRACE = 0.3
+UNCOPIED = 1 << 16
 HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
 
 # X-Accel-Buffering and no-transform keep proxies from holding back or recoding events.
@@ -46,6 +47,21 @@ def event(name: str, data: bytes, *, sequence: int | None = None) -> bytes:
 def reset_event(after: int, first: int, **extra: Any) -> bytes:
     """Says that events between the reader's cursor and ``first`` are gone; reading goes on at ``first``."""
     return event("reset", msgspec.json.encode({"after": after, "first": first, **extra}), sequence=first - 1)
+
+
+def joined(pieces: list[bytes]) -> Iterator[bytes]:
+    """Small pieces as one, so that they go out in one write; large ones as they are, uncopied."""
+    small: list[bytes] = []
+    for piece in pieces:
+        if len(piece) < UNCOPIED:
+            small.append(piece)
+            continue
+        if small:
+            yield b"".join(small)
+            small = []
+        yield piece
+    if small:
+        yield b"".join(small)
 
 
 def head(headers: Iterable[tuple[str, str]]) -> bytes:
