@@ -42,11 +42,14 @@ USUAL = (
 
 
 class Provider(Wire, frozen=True, kw_only=True):
-    """Who answers for a model: the variables and files that hold a key or a login to it."""
+    """Who answers for a model: the variables that hold a key to it, and those that hold the token of a login.
+
+    The files of agents that hold either are in `logins`.
+    """
 
     name: str
-    env: tuple[str, ...]
-    files: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
 
 
 class NpmSource(Wire, frozen=True, kw_only=True):

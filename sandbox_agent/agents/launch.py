@@ -17,7 +17,7 @@ from sandbox_agent.supervisor import Command
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandbox_agent.agents.catalogue import AgentSpec, Provider
+    from sandbox_agent.agents.catalogue import AgentSpec
 
 HERE = Path(__file__).parent
 BUILTIN = {"mock": HERE / "mock" / "__main__.py", "replay": HERE / "replay.py", "amp": HERE / "amp" / "__main__.py"}
@@ -134,21 +134,3 @@ def _manifest_version(manifest: Path) -> str | None:
     except (OSError, msgspec.DecodeError, AttributeError):
         return None
     return found if isinstance(found, str) else None
-
-
-def credentials(spec: AgentSpec, providers: Mapping[str, Provider], environ: Mapping[str, str]) -> bool:
-    """Whether a key or a login for one of the agent's providers is there; its value is not read."""
-    return not spec.providers or any(_known(providers[name], environ) for name in spec.providers)
-
-
-def _known(provider: Provider, environ: Mapping[str, str]) -> bool:
-    return any(environ.get(name) for name in provider.env) or any(
-        path is not None and path.is_file() for path in (_expand(file, environ) for file in provider.files)
-    )
-
-
-def _expand(file: str, environ: Mapping[str, str]) -> Path | None:
-    """``~/x`` and ``$NAME/x`` by the given environment; None where the variable is not set."""
-    base, _, rest = file.partition("/")
-    folder = environ.get("HOME") if base == "~" else environ.get(base.removeprefix("$"))
-    return Path(folder) / rest if folder else None

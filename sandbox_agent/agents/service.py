@@ -7,7 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from sandbox_agent.agents import launch
+from sandbox_agent.agents import credentials, launch
 from sandbox_agent.agents.catalogue import load
 from sandbox_agent.agents.registry import Registry
 from sandbox_agent.problems import AgentNotInstalled, InstallFailed, SandboxAgentError, UnsupportedAgent
@@ -143,7 +143,7 @@ class Agents:
         """
         spec = await self._known(agent)
         launcher = await self._find(spec)
-        known = await asyncio.to_thread(launch.credentials, spec, self._providers, self._environ)
+        known = await asyncio.to_thread(credentials.available, spec, self._providers, self._environ)
         problem, hint = self._problem(spec, launcher, credentials=known)
         more = await self._config(spec, launcher, no_cache=no_cache) if config else {}
         return AgentInfo(
