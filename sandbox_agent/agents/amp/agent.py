@@ -1,9 +1,10 @@
 """An ACP agent that drives the ``amp`` program: a prompt is one ``amp --execute --stream-json`` on a thread of Amp's.
 
-Amp speaks no ACP itself, and its models only through its maker's server. What is known offline is the command line
-of the locked release (``amp --help``, ``amp permissions test``), and the documented form of the JSON it streams,
-permission delegation and thread continuation; the tests drive a program that speaks these. NOT tried, for want of an
-account and that server: a real turn, the names and inputs of Amp's tools, and what a failed login prints.
+Amp speaks no ACP itself, and works only with its maker's server. Tried with the locked release and without that
+server: its options, that it reads rules from a settings file, and that it delegates to a program and obeys its exit
+status (``amp permissions test``). NOT tried, for want of an account: a turn. The stream's form, ``threads continue``
+and the names and inputs of tools are those its maker documents, and the tests drive a program that speaks them; what a
+missing login prints is guessed.
 
 The program is ``amp`` on PATH; ``SANDBOX_AGENT_AMP`` names another.
 """
