@@ -252,6 +252,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
             raise StopAsyncIteration from None
         except ClientClosed:
             self._channel.aborted.set()
+            await self._channel.shut()
             raise StopAsyncIteration from None
         except SandboxAgentError:
             await self._channel.shut()

@@ -11,7 +11,7 @@ import msgspec
 from sandbox_agent.client.backoff import Backoff
 from sandbox_agent.client.effects import Sleep, TransportFault, now, send
 from sandbox_agent.client.errors import START_HINT, ProtocolMismatch, ServerUnreachable
-from sandbox_agent.problems import PermissionDenied, TokenInvalid, from_document
+from sandbox_agent.problems import InvalidRequest, PermissionDenied, TokenInvalid, from_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,10 @@ def perform(call: Call[T], patience: float | None = BRIEF) -> Program[T]:
 
 def unreachable(fault: TransportFault) -> ServerUnreachable:
     """The typed error for a fault of the transport."""
-    return ServerUnreachable(fault.url, fault.reason, hint=f"is it running? {START_HINT}" if fault.unsent else None)
+    hint = f"is it running? {START_HINT}" if fault.unsent else None
+    if "CERTIFICATE_VERIFY_FAILED" in fault.reason:
+        hint = "give `verify` the path of its certificate"
+    return ServerUnreachable(fault.url, fault.reason, hint=hint)
 
 
 def is_away(reply: Reply) -> bool:
@@ -81,8 +84,10 @@ def is_problem(reply: Reply) -> bool:
 def problem_of(reply: Reply) -> Problem:
     """The exception for an answer that is not a success, whoever wrote it."""
     if reply.redirects:
-        where = reply.headers.get("location", "elsewhere")
-        return TokenInvalid(f"the server redirects to {where.partition('?')[0]}: it wants a login", hint="give a token")
+        where = reply.headers.get("location", "elsewhere").partition("?")[0]
+        if "login" in where:
+            return TokenInvalid("the server wants a login", hint="give its token")
+        return InvalidRequest(f"the server redirects to {where}", hint="use that URL")
     document = _document(reply)
     if reply.status == HTTPStatus.FORBIDDEN and not is_problem(reply):
         detail = str(document.get("message") or "the server refused")

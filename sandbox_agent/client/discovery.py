@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from sandbox_agent.client.errors import NoServerFound, ServerUnreachable
+from sandbox_agent.client.errors import NoServerFound, ProtocolMismatch, ServerUnreachable
 from sandbox_agent.client.target import parse_url
 from sandbox_agent.problems import PermissionDenied, Problem, TokenInvalid
 
@@ -152,9 +152,13 @@ def local_servers(around: Surroundings) -> Iterator[Target]:
 
 def explain(tried: list[tuple[Candidate, SandboxAgentError]]) -> SandboxAgentError:
     """The one error for a ``connect()`` that found nothing."""
-    given = next((error for candidate, error in tried if candidate.sure), None)
-    if given is not None:
-        return given
+    given = [error for candidate, error in tried if candidate.kind == "given"]
+    if given:
+        url = tried[0][0].target.url
+        nothing = ProtocolMismatch(
+            f"there is no Sandbox Agent API at {url}", hint=f"a Jupyter Server? {EXTENSION_HINT}"
+        )
+        return next((error for error in given if not _absent(error)), nothing)
     lines = [_reason(candidate, error) for candidate, error in tried]
     missing = any(candidate.kind == "jupyter" and _absent(error) for candidate, error in tried)
     return NoServerFound(lines, hint=EXTENSION_HINT) if missing else NoServerFound(lines)
@@ -170,7 +174,7 @@ def goes_on(candidate: Candidate, error: SandboxAgentError) -> bool:
 def _absent(error: SandboxAgentError) -> bool:
     """Somebody answered, but not this API."""
     refused = isinstance(error, (TokenInvalid, PermissionDenied))
-    return isinstance(error, Problem) and not refused
+    return isinstance(error, (Problem, ProtocolMismatch)) and not refused
 
 
 def _reason(candidate: Candidate, error: SandboxAgentError) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from sandbox_agent.client.results import PermissionInfo
-from sandbox_agent.problems import Conflict, NotFound, SandboxAgentError, SessionNotFound
+from sandbox_agent.problems import Conflict, NotFound, Problem, SandboxAgentError, SessionNotFound
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class PermissionWatch:
             self._answer(permission.id, choice)
         except (Conflict, NotFound) as error:
             logger.debug("the permission request was resolved by somebody else: %s", error)
+        except Problem as error:
+            logger.error("the permission callback's answer was refused; the request stays unanswered: %s", error)  # noqa: TRY400
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +144,8 @@ class AsyncPermissionWatch:
             await self._answer(permission.id, choice)
         except (Conflict, NotFound) as error:
             logger.debug("the permission request was resolved by somebody else: %s", error)
+        except Problem as error:
+            logger.error("the permission callback's answer was refused; the request stays unanswered: %s", error)  # noqa: TRY400
 
     async def __aenter__(self) -> Self:
         return self

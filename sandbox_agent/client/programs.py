@@ -141,7 +141,8 @@ def prompt(
     try:
         before = (yield from perform(api.session(session_id))).last_sequence if listen else 0
         hold = 0.0 if listen else _hold(deadline, started)
-        posted = yield from perform(api.post_prompt(session_id, PromptRequest(prompt=content), key=key, hold=hold))
+        request = api.post_prompt(session_id, PromptRequest(prompt=content), key=key, hold=hold)
+        posted = yield from perform(request, patience=BRIEF if timeout is None else min(BRIEF, timeout))
         if listen:
             yield from _relay_turn(session_id, posted, before, deadline)
         return (yield from finish(session_id, posted, timeout=timeout, deadline=deadline, check=check))

@@ -115,8 +115,10 @@ class Session(SessionBase):
         >>> with SandboxAgent.start() as agent:
         ...     session = agent.create_session("mock")
         ...     result = session.prompt("[[say hello]]")
-        ...     [e.update["sessionUpdate"] for e in session.events(follow=False) if e.update][-1]
-        'agent_message_chunk'
+        ...     for event in session.events(follow=False):
+        ...         if event.update and event.update["sessionUpdate"] == "agent_message_chunk":
+        ...             print(event.update["content"]["text"])
+        hello
         """
         if follow:
             return self._driver.iterate(programs.events(self.id, after, self._give_up_after))

@@ -9,7 +9,7 @@ import msgspec
 from sandbox_agent.client import api
 from sandbox_agent.client.results import RESET, AcpMessage, SessionEvent, Transcript, TranscriptChange
 from sandbox_agent.wire.base import Wire
-from sandbox_agent.wire.transcript import TranscriptItem, item_order
+from sandbox_agent.wire.transcript import TranscriptItem, TranscriptUpsert, item_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,11 +30,6 @@ class _Reset(Wire, frozen=True, kw_only=True):
     first: int
 
 
-class _Upsert(Wire, frozen=True, kw_only=True):
-    sequence: int
-    items: tuple[TranscriptItem, ...]
-
-
 class _Peek(msgspec.Struct, frozen=True):
     """What the client looks at in the server's own notifications and in prompts."""
 
@@ -44,7 +39,7 @@ class _Peek(msgspec.Struct, frozen=True):
 
 _peek_decoder: Final = msgspec.json.Decoder(_Peek)
 _reset_decoder: Final = msgspec.json.Decoder(_Reset)
-_upsert_decoder: Final = msgspec.json.Decoder(_Upsert)
+_upsert_decoder: Final = msgspec.json.Decoder(TranscriptUpsert)
 
 
 class EventsState:
@@ -154,10 +149,12 @@ class TranscriptState:
         self._items = {item.id: item for item in snapshot.items}
         return self._change(snapshot.items)
 
-    def _upsert(self, upsert: _Upsert) -> Iterable[TranscriptChange]:
+    def _upsert(self, upsert: TranscriptUpsert) -> Iterable[TranscriptChange]:
         if self._base is None or self._cursor is None or upsert.sequence <= self._cursor:
             return ()
         self._cursor = upsert.sequence
+        if upsert.header is not None:
+            self._base = msgspec.convert(upsert.header, Transcript, from_attributes=True)
         self._items.update((item.id, item) for item in upsert.items)
         return self._change(upsert.items)
 

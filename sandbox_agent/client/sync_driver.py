@@ -229,6 +229,7 @@ class Stream(Iterator[T], Generic[T]):
             effect = self._step()
         except ClientClosed:
             self._channel.aborted.set()
+            self._channel.shut()
             raise StopIteration from None
         except BaseException:
             self._channel.shut()

@@ -18,6 +18,7 @@ from sandbox_agent import (
     ClientClosed,
     InvalidRequest,
     NoServerFound,
+    ProtocolMismatch,
     SandboxAgent,
     ServerUnreachable,
     TokenInvalid,
@@ -88,7 +89,7 @@ class TestConnect:
 
     def test_something_else_at_the_url(self, connect: Connect, tmp_path: Path) -> None:
         """Below a path the server does not have, say."""
-        with serve(tmp_path) as server, pytest.raises(InvalidRequest):
+        with serve(tmp_path) as server, pytest.raises(ProtocolMismatch, match="no Sandbox Agent API"):
             connect(f"{server.url}/elsewhere")
 
     def test_the_constructor_asks_nobody(self) -> None:
@@ -247,6 +248,7 @@ class TestInterrupt:
         """Interrupt a cell that iterates, run it again: the next event is the next event."""
         with SandboxAgent.connect(module_server.url) as agent:
             session = agent.create_session("mock", cwd=tmp_path)
+            session.prompt("[[say before]]")
             last = session.refresh().last_sequence
             stream = session.events(after=last)
             timer = threading.Timer(0.3, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT))

@@ -14,6 +14,7 @@ from sandbox_agent.problems import (
     AgentNotInstalled,
     Conflict,
     EndpointNotFound,
+    InvalidRequest,
     PermissionDenied,
     Problem,
     SessionNotFound,
@@ -82,6 +83,7 @@ def test_without_end_it_waits_for_the_server() -> None:
         (problem_reply(401, "token_invalid"), TokenInvalid),
         (Reply(404, HTML, b"<h1>no</h1>"), EndpointNotFound),
         (Reply(302, {"location": "/hub/login?next=secret"}), TokenInvalid),
+        (Reply(301, {"location": "https://h/"}), InvalidRequest),
         (json_reply(b'{"message":"Forbidden"}', 403), PermissionDenied),
         (json_reply(b"not json", 500), Problem),
         (Reply(418, HTML), Problem),
@@ -104,7 +106,7 @@ def test_a_problem_keeps_what_it_says() -> None:
 
 def test_a_redirect_does_not_show_where_in_full() -> None:
     """What follows the question mark may hold a token."""
-    assert "secret" not in str(calls.problem_of(Reply(302, {"location": "/login?next=secret"})))
+    assert "secret" not in str(calls.problem_of(Reply(302, {"location": "/x?next=secret"})))
 
 
 def test_an_answer_of_something_else_is_told_apart() -> None:

@@ -19,7 +19,7 @@ from sandbox_agent.client.discovery import (
     goes_on,
     pid_alive,
 )
-from sandbox_agent.client.errors import NoServerFound, ServerUnreachable
+from sandbox_agent.client.errors import NoServerFound, ProtocolMismatch, ServerUnreachable
 from sandbox_agent.client.target import Target
 from sandbox_agent.problems import EndpointNotFound, PermissionDenied, TokenInvalid
 
@@ -192,6 +192,16 @@ class TestExplain:
         assert not goes_on(self.given, wrong)
         assert not goes_on(self.given, ServerUnreachable("http://g", "refused"))
         assert not goes_on(self.given, PermissionDenied("no"))
+
+    def test_a_jupyter_server_that_was_named_fails_as_itself_too(self) -> None:
+        """There is nothing at its root; what its extension's place says is the answer."""
+        mounted = Candidate(self.given.target.mounted(), "given")
+        refused = PermissionDenied("no")
+        assert explain([(self.given, EndpointNotFound("x")), (mounted, refused)]) is refused
+        nothing = explain([(self.given, EndpointNotFound("x")), (mounted, EndpointNotFound("x"))])
+        assert isinstance(nothing, ProtocolMismatch)
+        assert "http://g" in str(nothing)
+        assert EXTENSION_HINT in str(nothing)
 
     def test_a_url_where_something_else_answers_may_be_jupyters(self) -> None:
         assert goes_on(self.given, EndpointNotFound("x"))

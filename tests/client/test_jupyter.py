@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import subprocess
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from jupyter_client import BlockingKernelClient
+from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from ..support.server import environment, poll
 from .test_kernel import Notebook
@@ -38,16 +39,16 @@ def jupyter(home: Path, *arguments: str) -> Iterator[Notebook]:
         try:
             info = poll(lambda: _read(runtime / f"jpserver-{server.pid}.json"), 60, "the Jupyter Server")
             asks = httpx2.Client(base_url=info["url"], headers={"Authorization": f"token {TOKEN}"}, timeout=60)
-            with asks:
+            with asks, asyncio.Runner() as runner:
                 made = asks.post(
                     "api/sessions", json={"path": "x.ipynb", "name": "x", "type": "notebook", "kernel": {}}
                 )
                 kernel = made.json()["kernel"]["id"]
-                client = BlockingKernelClient(connection_file=str(runtime / f"kernel-{kernel}.json"))
+                client = AsyncKernelClient(connection_file=str(runtime / f"kernel-{kernel}.json"))
                 client.load_connection_file()
                 client.start_channels()
-                client.wait_for_ready(60)
-                yield Notebook(None, client)
+                runner.run(client.wait_for_ready(60))
+                yield Notebook(client, runner)
                 client.stop_channels()
                 asks.delete(f"api/kernels/{kernel}")
         finally:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import start_new_async_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +24,9 @@ pytestmark = pytest.mark.timeout(180)
 class Notebook:
     """Cells, run one after another in a real kernel."""
 
-    def __init__(self, manager: Any, client: Any) -> None:
-        self.manager = manager
+    def __init__(self, client: Any, runner: asyncio.Runner) -> None:
         self.client = client
+        self.runner = runner
 
     def run(self, code: str) -> str:
         """The cell's printed output and result, or its error's name."""
@@ -38,22 +41,24 @@ class Notebook:
             elif kind == "error":
                 parts.append(f"{content['ename']}: {content['evalue']}")
 
-        self.client.execute_interactive(code, output_hook=take, timeout=60, allow_stdin=False)
+        asked = self.client.execute_interactive(code, output_hook=take, timeout=60, allow_stdin=False)
+        self.runner.run(asked)
         return "".join(parts)
 
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory, module_server: Server) -> Iterator[Notebook]:
     """A kernel with a session ``s``."""
-    manager, client = start_new_kernel(cwd=str(tmp_path_factory.mktemp("kernel")))
-    try:
-        opened = Notebook(manager, client)
-        opened.run("import asyncio; from sandbox_agent import SandboxAgent, AsyncSandboxAgent")
-        opened.run(f"agent = SandboxAgent.connect({module_server.url!r}); s = agent.create_session('mock')")
-        yield opened
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    with asyncio.Runner() as runner:
+        manager, client = runner.run(start_new_async_kernel(cwd=str(tmp_path_factory.mktemp("kernel"))))
+        try:
+            opened = Notebook(client, runner)
+            opened.run("import asyncio, os; from sandbox_agent import SandboxAgent, AsyncSandboxAgent")
+            opened.run(f"agent = SandboxAgent.connect({module_server.url!r}); s = agent.create_session('mock')")
+            yield opened
+        finally:
+            client.stop_channels()
+            runner.run(manager.shutdown_kernel(now=True))
 
 
 def test_a_cell_talks_to_an_agent(notebook: Notebook) -> None:
@@ -84,7 +89,8 @@ def test_an_awaited_client_works_in_the_same_kernel(notebook: Notebook, module_s
 
 def test_an_interrupted_cell_cancels_its_turn_and_keeps_the_session(notebook: Notebook) -> None:
     """The kernel's interrupt is a signal in the middle of a blocking read."""
-    timer = threading.Timer(1.0, notebook.manager.interrupt_kernel)
+    kernel = int(notebook.run("print(os.getpid())"))
+    timer = threading.Timer(1.0, os.kill, (kernel, signal.SIGINT))
     timer.start()
     began = time.monotonic()
     assert notebook.run("s.prompt('[[sleep 60]]')").startswith("KeyboardInterrupt")

@@ -86,7 +86,7 @@ def test_a_prompt_through_a_cutting_proxy_runs_once(connect: Connect, module_ser
     direct = connect(module_server.url)
     session = direct.create_session("mock", cwd=tmp_path)
     chance = random.Random(4)  # noqa: S311 - a repeatable test
-    with Cutter(module_server.port, lambda: chance.choice([1, 300, 3000, 3000])) as proxy:
+    with Cutter(module_server.port, lambda: chance.choice([1, 300, 3000, 40_000])) as proxy:
         through = lent(connect_through(connect, proxy), session)
         texts = [through.prompt(f"[[say number {n}]]").text for n in range(12)]
         assert proxy.cuts > 3

@@ -281,6 +281,19 @@ class TestPermissions:
             assert handle.wait(timeout=10).state == "completed"
         assert "ZeroDivisionError" in caplog.text
 
+    def test_an_answer_that_is_none_of_the_options_is_said(
+        self, session: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The request waits on, and so does the watch."""
+        with session.on_permission(lambda _request: "perhaps") as watch:
+            handle = session.prompt("[[ask May I?]]", wait=False)
+            with pytest.raises(PromptTimeout):
+                handle.wait(timeout=1)
+            assert watch.active
+            session.answer(session.permissions().pending[0].id, "reject")
+            handle.wait(timeout=10)
+        assert "refused" in caplog.text
+
     def test_a_stopped_watch_is_not_asked(self, session: Any) -> None:
         asked = threading.Event()
         watch = session.on_permission(lambda _request: asked.set())

@@ -136,6 +136,17 @@ class TestTranscript:
         assert [i.id for i in second.changed] == ["a", "c"]
         assert second.transcript.sequence == 4
 
+    def test_a_changed_header_replaces_the_old_one_and_leaves_the_items(self) -> None:
+        state = TranscriptState("s")
+        list(
+            state.accept(event("snapshot", {"sessionId": "s", "sequence": 2, "title": "Old", "items": [item("a", 1)]}))
+        )
+        header = {"sessionId": "s", "sequence": 3, "title": "New", "items": []}
+        (change,) = state.accept(event("upsert", {"sequence": 3, "items": [], "header": header}))
+        assert change.transcript.title == "New"
+        assert [i.id for i in change.transcript.items] == ["a"]
+        assert change.changed == ()
+
     def test_what_was_seen_is_not_given_again(self) -> None:
         state = TranscriptState("s")
         list(state.accept(event("snapshot", {"sessionId": "s", "sequence": 5, "items": []})))
