@@ -9,13 +9,14 @@ import msgspec
 from sandbox_agent.client import api
 from sandbox_agent.client.results import RESET, AcpMessage, SessionEvent, Transcript, TranscriptChange
 from sandbox_agent.wire.base import Wire
-from sandbox_agent.wire.transcript import TranscriptItem, TranscriptUpsert, item_order
+from sandbox_agent.wire.transcript import TranscriptUpsert, item_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sandbox_agent.client.effects import Request
     from sandbox_agent.client.sse import SseEvent
+    from sandbox_agent.wire.transcript import TranscriptItem
 
 ENDED: Final = frozenset({"completed", "cancelled", "failed"})
 

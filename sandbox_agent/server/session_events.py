@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Cursor = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 _SENDERS = {sender: sender.name.lower() for sender in Sender}
 _PAGE_BYTES = 8 << 20
+_UPSERT_BYTES_A_SECOND = 8 << 20
 """A page ends early when its payloads come to more than this, so that huge events do not make huge answers."""
 
 
@@ -125,7 +127,7 @@ def _exported(folded: Transcript, form: str) -> Answer:
         case "md":
             return Answer(body=to_markdown(folded).encode(), media="text/markdown; charset=utf-8")
         case "html":
-            return Answer(body=to_html(folded).encode(), media="text/html; charset=utf-8")
+            return Answer(body=to_html(folded, page=True).encode(), media="text/html; charset=utf-8")
         case "text":
             return Answer(body=to_text(folded).encode(), media="text/plain; charset=utf-8")
         case "ipynb":
@@ -139,6 +141,7 @@ async def transcript_stream(sessions: Sessions, session: str, after: int | None)
         if isinstance(change, Transcript):
             yield sse.event("snapshot", msgspec.json.encode(change), sequence=change.sequence)
         else:
-            sequence = max(item.updated for item in change)
-            body = msgspec.json.encode({"sequence": sequence, "items": change})
-            yield sse.event("upsert", body, sequence=sequence)
+            body = msgspec.json.encode(change)
+            yield sse.event("upsert", body, sequence=change.sequence)
+            # A long item that grows is told whole each time: the longer it is, the more growth is told at once.
+            await asyncio.sleep(len(body) / _UPSERT_BYTES_A_SECOND)

@@ -205,7 +205,7 @@ class Sessions:
         return await (await self._session(session_id)).view.snapshot()
 
     async def follow_transcript(self, session_id: str, after: int) -> AsyncIterator[Told]:
-        """A snapshot first where ``after`` is 0 or unknown, then lists of changed items until the session ends."""
+        """A snapshot first where ``after`` is 0 or unknown, then what changed, until the session ends."""
         session = await self._session(session_id)
         async for told in session.view.follow(after):
             yield told

@@ -27,7 +27,7 @@ from sandbox_agent.sessions.fold_items import Items, ItemsState, Moment, common
 from sandbox_agent.sessions.fold_notes import Header, Notes, options_notice, permission_item, restored_notice
 from sandbox_agent.sessions.fold_tools import Tools, ToolsState
 from sandbox_agent.sessions.fold_turns import Turns, TurnsState
-from sandbox_agent.wire.transcript import MessageItem, PlanItem, Transcript, UnknownItem
+from sandbox_agent.wire.transcript import MessageItem, PlanItem, Transcript, TranscriptUpsert, UnknownItem
 
 if TYPE_CHECKING:
     from sandbox_agent.sessions.fold_items import Speaker
@@ -112,9 +112,11 @@ class Fold:
         self._tools.settle()
         return self._items.since(sequence)
 
-    def changes(self, sequence: int) -> Transcript:
-        """The transcript with only the items that changed after ``sequence``."""
-        return self._transcript(self.since(sequence))
+    def changes(self, sequence: int) -> TranscriptUpsert | None:
+        """What changed after ``sequence``; None where nothing did that shows."""
+        items = tuple(self.since(sequence))
+        header = self._transcript(()) if self.header_updated > sequence else None
+        return TranscriptUpsert(sequence=self.sequence, items=items, header=header) if items or header else None
 
     def turn(self, prompt_id: str) -> TurnItem | None:
         """The turn of a prompt as it stands."""

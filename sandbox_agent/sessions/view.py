@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from sandbox_agent.journal import Journal, Segment
     from sandbox_agent.sessions.records import SessionRecords
-    from sandbox_agent.wire.transcript import Transcript, TranscriptItem, TurnItem
+    from sandbox_agent.wire.transcript import Transcript, TranscriptUpsert, TurnItem
 
-Told: TypeAlias = "Transcript | list[TranscriptItem]"
+Told: TypeAlias = "Transcript | TranscriptUpsert"
 """What a follower is told: the whole, or what changed."""
 
 CHECKPOINT_ENTRIES = 5_000
@@ -82,9 +82,9 @@ class TranscriptView:
             while True:
                 async with self._lock:
                     fold = await self._current()
-                    changed = fold.since(cursor)
+                    changed = fold.changes(cursor)
                     cursor = max(cursor, fold.sequence)
-                if changed:
+                if changed is not None:
                     yield changed
                     await asyncio.sleep(UPDATE_INTERVAL_S)
                 if not await self._grows_beyond(cursor):

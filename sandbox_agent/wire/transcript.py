@@ -139,3 +139,11 @@ class Transcript(Wire, frozen=True, kw_only=True):
     mode: str | None = None
     model: str | None = None
     thought_level: str | None = None
+
+
+class TranscriptUpsert(Wire, frozen=True, kw_only=True):
+    """What changed up to event ``sequence``: items by id, and the ``header`` (a transcript without items) if it did."""
+
+    sequence: int
+    items: tuple[TranscriptItem, ...]
+    header: Transcript | None = None

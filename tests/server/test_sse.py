@@ -219,16 +219,21 @@ def test_a_transcript_streams_a_snapshot_then_upserts_that_add_up(running_server
             assert snapshot.name == "snapshot"
             items = {item["id"]: item for item in snapshot.json()["items"]}
             assert snapshot.id == snapshot.json()["sequence"]
-            client.post(f"{path}/prompts", json={"prompt": "[[think two]] three"}, headers={"Prefer": "wait=20"})
+            title = None
+            client.post(
+                f"{path}/prompts", json={"prompt": "[[title Named]] [[think two]] three"}, headers={"Prefer": "wait=20"}
+            )
             last = client.get(path).json()["lastSequence"]
             for event in stream:
                 assert event.name == "upsert"
                 assert event.json()["sequence"] == event.id
                 items |= {item["id"]: item for item in event.json()["items"]}
+                title = event.json().get("header", {}).get("title", title)
                 if (event.id or 0) >= last:
                     break
         now = client.get(f"{path}/transcript").json()
         assert sorted(items.values(), key=lambda item: item["created"]) == now["items"]
+        assert title == now["title"] == "Named"
 
 
 @pytest.mark.parametrize(

@@ -109,15 +109,20 @@ def test_a_fold_goes_on_exactly_from_its_checkpoint(data: st.DataObject) -> None
 @settings(max_examples=100, deadline=None)
 def test_upserts_join_to_the_snapshot(data: st.DataObject) -> None:
     """A reader who takes what changed since it last looked, whenever it looks, ends with the snapshot."""
+    none = Transcript(session_id="s", sequence=0, items=(), agent="test")
     entries = session(data.draw(st.sampled_from(NAMES or ["claude/text"])))
     looks = data.draw(st.sets(st.integers(1, len(entries)), max_size=12)) | {len(entries)}
-    fold, seen, items = Fold("s", "test"), 0, {}
+    fold, seen, items, header = Fold("s", "test"), 0, {}, none
     for entry in entries:
         fold.apply(*entry)
         if entry.sequence in looks:
-            items |= {item.id: item for item in fold.since(seen)}
+            changed = fold.changes(seen)
+            if changed is not None:
+                items |= {item.id: item for item in changed.items}
+                header = changed.header or header
             seen = entry.sequence
-    assert tuple(sorted(items.values(), key=item_order)) == fold.snapshot().items
+    joined = msgspec.structs.replace(header, sequence=seen, items=tuple(sorted(items.values(), key=item_order)))
+    assert joined == fold.snapshot()
 
 
 def test_a_checkpoint_of_another_version_starts_anew() -> None:
@@ -584,7 +589,9 @@ def test_the_header_holds_what_is_told_of_the_session() -> None:
     fold = folded([update(1, sessionUpdate="usage_update", used=1, size=2)])
     fold.apply(*update(2, sessionUpdate="usage_update", used=1, size=2))
     assert fold.header_updated == 1
-    assert fold.changes(0).usage == {"used": 1, "size": 2}
+    assert (changed := fold.changes(0)) is not None
+    assert changed.header is not None
+    assert changed.header.usage == {"used": 1, "size": 2}
 
 
 def test_a_change_of_mode_is_a_notice_and_the_first_telling_is_not() -> None:

@@ -22,6 +22,7 @@ class Reader:
 
     def __init__(self, world: World, session_id: str, after: int = 0) -> None:
         self.items: dict[str, TranscriptItem] = {}
+        self.header: Transcript | None = None
         self.snapshots = 0
         self.updates = 0
         self.cursor = after
@@ -33,12 +34,11 @@ class Reader:
                 self.snapshots += 1
                 self.items = {}
                 self.cursor = told.sequence
-                told = told.items  # noqa: PLW2901 - both are items
             else:
                 self.updates += 1
-            for item in told:
-                self.items[item.id] = item
-                self.cursor = max(self.cursor, item.updated)
+            self.header = (told if isinstance(told, Transcript) else told.header) or self.header
+            self.items |= {item.id: item for item in told.items}
+            self.cursor = told.sequence
 
     async def saw(self, world: World, prompt_id: str) -> None:
         async def ended() -> bool:
