@@ -1,0 +1,152 @@
+"""`sandbox-agent install-agent`: put agents into this user's own folder, without a server."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from sandbox_agent.cli.errors import fail
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sandbox_agent.agents import Agents
+    from sandbox_agent.agents.install import Progress
+    from sandbox_agent.wire.agents import AgentInstallResponse
+
+_EPILOG = """\
+Versions are locked, and every file is checked against its digest, unless a version is named ("latest" is one).
+The server installs what is locked by itself on first use, unless SANDBOX_AGENT_REQUIRE_PREINSTALL=1 is set for it."""
+_BAR = 20
+_LOG = 12
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command with its options; those of 0.4.2 keep their names and letters."""
+    parser = commands.add_parser("install-agent", help="install an agent, or all of them", epilog=_EPILOG)
+    add = parser.add_argument
+    add("agent", nargs="?", metavar="AGENT", help="claude, codex, opencode, ...")
+    add("--all", action="store_true", help="all agents whose versions are locked")
+    add("-r", "--reinstall", action="store_true", help="also if it is installed")
+    add("--agent-version", metavar="VERSION", help="of the agent itself, where it is a program of its own")
+    add("--agent-process-version", metavar="VERSION", help="of the program that speaks ACP for it")
+    add("--config", metavar="FILE", help="settings and custom agents, as TOML or JSON")
+    add("-v", "--verbose", action="store_true", help="show what npm, uv and pip say")
+    add("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Install; the exit status."""
+    if bool(arguments.agent) == arguments.all:
+        from sandbox_agent.cli.exits import UsageError  # noqa: PLC0415 - not needed for `--help`
+
+        raise UsageError("name one agent, or say --all")
+    if arguments.all and (arguments.agent_version or arguments.agent_process_version):
+        from sandbox_agent.cli.exits import UsageError  # noqa: PLC0415
+
+        raise UsageError("a version is of one agent; --all takes the locked ones")
+    import asyncio  # noqa: PLC0415
+
+    return asyncio.run(_run(arguments))
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    from sandbox_agent.agents import Agents  # noqa: PLC0415
+    from sandbox_agent.agents.install import Installer  # noqa: PLC0415
+    from sandbox_agent.supervisor import Supervisor  # noqa: PLC0415
+
+    agents = Agents(config=Path(arguments.config) if arguments.config else None)
+    supervisor = Supervisor()
+    await supervisor.start()
+    try:
+        agents.installer = Installer(supervisor, root=agents.root, environ=agents.environ)
+        names = _locked(agents) if arguments.all else [arguments.agent]
+        statuses = [await _one(agents, name, arguments) for name in names]
+    finally:
+        await supervisor.stop()
+    return max(statuses)
+
+
+def _locked(agents: Agents) -> list[str]:
+    """The agents of the catalogue; a registry's are installed one by one."""
+    specs = (agents.spec(name) for name in agents.ids())
+    return [spec.id for spec in specs if spec.locked and spec.version is None]
+
+
+async def _one(agents: Agents, name: str, arguments: argparse.Namespace) -> int:
+    from sandbox_agent.problems import InstallFailed  # noqa: PLC0415
+
+    bar = Bar(sys.stderr, verbose=arguments.verbose)
+    try:
+        response = await agents.install(
+            name,
+            reinstall=arguments.reinstall,
+            agent_version=arguments.agent_version,
+            agent_process_version=arguments.agent_process_version,
+            progress=bar.show,
+        )
+    except InstallFailed as problem:
+        bar.clear()
+        if not arguments.all:
+            _last_words(problem.extensions)
+            raise
+        _last_words(problem.extensions)
+        return fail(problem.detail, hint=problem.hint)
+    bar.clear()
+    _tell(name, response, as_json=arguments.json)
+    return 0
+
+
+def _last_words(extensions: dict[str, Any]) -> None:
+    """The command that failed and what it said, for people; `--json` has them in the document."""
+    if extensions.get("command"):
+        sys.stderr.write(f"$ {extensions['command']}\n")
+    for line in str(extensions.get("output") or "").splitlines()[-_LOG:]:
+        sys.stderr.write(f"  {line}\n")
+
+
+def _tell(name: str, response: AgentInstallResponse, *, as_json: bool) -> None:
+    if as_json:
+        import msgspec  # noqa: PLC0415
+
+        sys.stdout.write(msgspec.json.encode({"agent": name} | msgspec.to_builtins(response)).decode() + "\n")
+        return
+    how = "is installed already" if response.already_installed else "installed"
+    sys.stdout.write(f"{name} {how}\n")
+    for made in response.artifacts:
+        sys.stdout.write(f"  {made.kind.replace('_', ' ')} {made.version or ''} ({made.source}) {made.path}\n")
+
+
+class Bar:
+    """A progress bar on a terminal; elsewhere a line for each stage. ``verbose`` shows every line."""
+
+    def __init__(self, stream: TextIO, *, verbose: bool) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+        self._verbose = verbose
+        self._stage = ""
+        self._fraction = 0.0
+        self._drawn = False
+
+    def show(self, progress: Progress) -> None:
+        self._fraction = progress.fraction if progress.fraction is not None else self._fraction
+        fresh = progress.stage != self._stage
+        self._stage = progress.stage
+        if self._verbose or (fresh and not self._live):
+            self.clear()
+            self._stream.write(f"{progress.agent} [{progress.stage}] {progress.text}\n")
+        if self._live:
+            done = round(self._fraction * _BAR)
+            line = f"{progress.agent} [{'#' * done}{'.' * (_BAR - done)}] {self._fraction:4.0%} {progress.text}"
+            self._stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
+            self._drawn = True
+        self._stream.flush()
+
+    def clear(self) -> None:
+        if self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._drawn = False
