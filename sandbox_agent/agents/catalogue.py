@@ -118,8 +118,11 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     providers: tuple[str, ...] = ()
     env: dict[str, str] = msgspec.field(default_factory=dict)
     inherit_env: tuple[str, ...] = ()
+    gateway: dict[str, str] = msgspec.field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     config_options: tuple[JsonObject, ...] | None = None
+    skills_folder: str = ".agents/skills"
+    takes_mcp: bool = True
 
     @property
     def installable(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from sandbox_agent.wire.base import JsonObject, StrictRequest, Wire
+from sandbox_agent.wire.config import SkillSource
 
 SessionState: TypeAlias = Literal["idle", "running", "waiting", "failed", "ended"]
 """``waiting``: a turn waits for a permission. ``failed``: the agent did not start; the next prompt tries again."""
@@ -49,7 +50,11 @@ class PermissionPolicy(StrictRequest, frozen=True, kw_only=True):
 
 
 class SessionCreateRequest(StrictRequest, frozen=True, kw_only=True):
-    """``cwd`` is absolute and defaults to the server's; ``mcp_servers`` are ACP `McpServer` objects."""
+    """``cwd`` is absolute and defaults to the server's; ``mcp_servers`` are ACP `McpServer` objects.
+
+    To ``mcp_servers`` and ``skills`` come those configured for ``cwd`` and the folders above it; of two MCP servers
+    with one name, that of the request is taken.
+    """
 
     agent: str
     id: str | None = None
@@ -58,6 +63,7 @@ class SessionCreateRequest(StrictRequest, frozen=True, kw_only=True):
     mode: str | None = None
     thought_level: str | None = None
     mcp_servers: tuple[JsonObject, ...] = ()
+    skills: tuple[SkillSource, ...] = ()
     permission_policy: PolicyMode | PermissionPolicy = "ask"
     title: str | None = None
 
@@ -72,11 +78,52 @@ class SessionUpdateRequest(StrictRequest, frozen=True, kw_only=True):
     permission_policy: PolicyMode | PermissionPolicy | msgspec.UnsetType = msgspec.UNSET
 
 
+class SessionForkRequest(StrictRequest, frozen=True, kw_only=True):
+    """The new session's ``id`` and ``title``; all else is as in the session it comes from."""
+
+    id: str | None = None
+    title: str | None = None
+
+
+class McpStatus(Wire, frozen=True, kw_only=True):
+    """An MCP server of a session. ``origin`` is ``session`` or the folder it is configured for.
+
+    ``offered``: the agent was given it, and does with it as it likes. ``running`` and ``exited``: it did start the
+    server's program. ``unsupported``: the agent cannot take it. ``disabled``: it is configured so. ``failed``: it
+    cannot be offered. ``detail`` says why.
+    """
+
+    name: str
+    status: Literal["offered", "running", "exited", "unsupported", "disabled", "failed"]
+    origin: str
+    detail: str | None = None
+
+
+class SkillStatus(Wire, frozen=True, kw_only=True):
+    """A skill of a session, or a source of skills that ``failed``.
+
+    ``placed``: it is at ``path``, where the agent reads skills. ``kept``: another one stood there, and stays.
+    """
+
+    name: str
+    status: Literal["placed", "kept", "failed"]
+    origin: str
+    path: str | None = None
+    detail: str | None = None
+
+
+class AgentSessionList(Wire, omit_defaults=False, frozen=True, kw_only=True):
+    """The sessions an agent itself has for a folder, in its own words (ACP's ``SessionInfo``)."""
+
+    items: tuple[JsonObject, ...]
+    next_cursor: str | None = None
+
+
 class SessionInfo(Wire, frozen=True, kw_only=True):
     """A session as it is now; ``model``, ``mode`` and ``thought_level`` are the effective values.
 
     Times are milliseconds since the epoch. ``last_sequence`` is the newest event. ``persisted`` is false while the
-    store cannot write.
+    store cannot write. ``mcp_servers`` are those of the request, ``mcp`` tells of all, the configured ones too.
     """
 
     id: str
@@ -102,6 +149,9 @@ class SessionInfo(Wire, frozen=True, kw_only=True):
     agent_info: JsonObject | None = None
     agent_capabilities: JsonObject | None = None
     mcp_servers: tuple[JsonObject, ...] = ()
+    mcp: tuple[McpStatus, ...] = ()
+    skills: tuple[SkillStatus, ...] = ()
+    forked_from: str | None = None
     error: JsonObject | None = None
     persisted: bool = True
 
