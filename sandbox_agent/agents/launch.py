@@ -6,18 +6,19 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from sandbox_agent.agents.environment import environment
 from sandbox_agent.supervisor import Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandbox_agent.agents.catalogue import AgentSpec
+    from sandbox_agent.agents.catalogue import AgentSpec, Provider
 
 HERE = Path(__file__).parent
 BUILTIN = {"mock": HERE / "mock" / "__main__.py", "replay": HERE / "replay.py", "amp": HERE / "amp" / "__main__.py"}
@@ -26,9 +27,6 @@ PYTHON_FLAGS = ("-I", "-S", "-E")
 
 RECEIPT = "install.json"
 """Lies beside the launcher of an agent that we installed, and says what it is."""
-
-SERVER_SECRETS = frozenset({"SANDBOX_AGENT_TOKEN", "JUPYTER_TOKEN", "JPY_API_TOKEN", "JUPYTERHUB_API_TOKEN"})
-"""What no agent inherits, whatever its configuration names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +97,18 @@ def _interpreter(file: str) -> str | None:
     return words[0] if words else None
 
 
-def command(spec: AgentSpec, launcher: Launcher, environ: Mapping[str, str]) -> Command:
-    """What to run; its environment is what the agent may inherit, then what its configuration says."""
-    inherited = {
-        name: value
-        for name, value in environ.items()
-        if name not in SERVER_SECRETS and any(fnmatchcase(name, pattern) for pattern in spec.inherit_env)
-    }
-    return Command(argv=launcher.argv, env=inherited | spec.env)
+def command(
+    spec: AgentSpec,
+    launcher: Launcher,
+    environ: Mapping[str, str],
+    providers: Mapping[str, Provider] = MappingProxyType({}),
+    *,
+    env: Mapping[str, str] | None = None,
+    base_url: str | None = None,
+) -> Command:
+    """What to run, in the environment that `environment` makes."""
+    added = environment(spec, providers, environ, env=env, base_url=base_url)
+    return Command(argv=launcher.argv, env=added)
 
 
 def version(launcher: Launcher) -> str | None:

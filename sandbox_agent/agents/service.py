@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sandbox_agent.agents import credentials, launch
 from sandbox_agent.agents.catalogue import load
+from sandbox_agent.agents.environment import environment, keyed
 from sandbox_agent.agents.registry import Registry
 from sandbox_agent.problems import AgentNotInstalled, InstallFailed, SandboxAgentError, UnsupportedAgent
 from sandbox_agent.tasks import spawn_task
@@ -79,10 +80,18 @@ class Agents:
         """All agents, in the order of `list`."""
         return tuple(self._specs)
 
-    async def command(self, agent: str, progress: Listener | None = None) -> Command:
+    async def command(
+        self,
+        agent: str,
+        progress: Listener | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        base_url: str | None = None,
+    ) -> Command:
         """What starts an agent, installed now if it is not there and that is allowed.
 
-        Raises `UnsupportedAgent`, `AgentNotInstalled` or `InstallFailed`.
+        ``env`` and ``base_url`` are a session's own, see `environment`. Raises `UnsupportedAgent`,
+        `AgentNotInstalled`, `InstallFailed` or `InvalidRequest`.
         """
         spec = await self._known(agent)
         launcher = await self._find(spec)
@@ -95,7 +104,17 @@ class Agents:
         if launcher.interpreter is not None:
             detail = f"{launcher.path} needs {launcher.interpreter}, not found on PATH"
             raise AgentNotInstalled(detail, agent=agent, hint=f"install {launcher.interpreter}")
-        return launch.command(spec, launcher, self._environ)
+        return launch.command(spec, launcher, self._environ, self._providers, env=env, base_url=base_url)
+
+    def keyed(self, command: Command) -> frozenset[str]:
+        """The providers for which the environment of a command holds a key."""
+        return keyed(command.env, self._providers)
+
+    def secrets(self, agent: str, env: Mapping[str, str], base_url: str | None = None) -> frozenset[str]:
+        """The secret values that an agent started with these gets to see; for an unknown one, of these alone."""
+        spec = self._specs.get(agent)
+        added = environment(spec, self._providers, self._environ, env=env) if spec is not None else env
+        return credentials.secrets(added) | credentials.secrets({"": base_url or ""})
 
     async def install(
         self,
@@ -230,7 +249,7 @@ class Agents:
     async def _ask(self, spec: AgentSpec, launcher: launch.Launcher) -> Options:
         assert self.prober is not None  # noqa: S101 -- for the type checker
         try:
-            return await self.prober(spec.id, launch.command(spec, launcher, self._environ))
+            return await self.prober(spec.id, launch.command(spec, launcher, self._environ, self._providers))
         except SandboxAgentError as error:
             return error
 

@@ -1,0 +1,86 @@
+"""What an agent gets to see: what it may inherit of the server's environment, a gateway's address, a session's own.
+
+Later ones win. Where a session brings a key for a provider, the server's own keys for it stay behind: an agent that
+finds two chooses by its own order.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sandbox_agent.agents.credentials import TWINS, replaced
+from sandbox_agent.problems import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sandbox_agent.agents.catalogue import AgentSpec, Provider
+
+SERVER_SECRETS = frozenset({"SANDBOX_AGENT_TOKEN", "JUPYTER_TOKEN", "JPY_API_TOKEN", "JUPYTERHUB_API_TOKEN"})
+"""What no agent inherits, whatever its configuration names."""
+
+_UNSAFE = re.compile(r"[\s\"'\\<>{}`\x00-\x1f\x7f]")
+
+
+def environment(
+    spec: AgentSpec,
+    providers: Mapping[str, Provider],
+    environ: Mapping[str, str],
+    *,
+    env: Mapping[str, str] | None = None,
+    base_url: str | None = None,
+) -> dict[str, str]:
+    """What is added to the few variables that every child gets.
+
+    Raises `InvalidRequest` for a ``base_url`` that is none, or that this agent does not take from its environment.
+    """
+    given = dict(env or {})
+    hidden = SERVER_SECRETS | replaced(given, providers)
+    inherited = {
+        name: value
+        for name, value in environ.items()
+        if name not in hidden and any(fnmatchcase(name, pattern) for pattern in spec.inherit_env)
+    }
+    at_gateway = gateway(spec, base_url) if base_url is not None else {}
+    return _with_twins(inherited | spec.env | at_gateway | given, providers)
+
+
+def gateway(spec: AgentSpec, base_url: str) -> dict[str, str]:
+    """The variables that have an agent ask a gateway instead of its provider; ``base_url`` is without ``/v1``."""
+    try:
+        parts = urlsplit(base_url)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and not parts.fragment
+    except ValueError:
+        sound = False
+    if not sound or _UNSAFE.search(base_url):
+        raise InvalidRequest("baseUrl must be an http or https URL without query", hint="such as http://localhost:4000")
+    if not spec.gateway:
+        raise InvalidRequest(
+            f"agent {spec.id} takes no base URL from its environment",
+            hint="set it in the agent's own configuration file: see docs/how-to/gateways.md",
+            agent=spec.id,
+        )
+    root = base_url.rstrip("/").removesuffix("/v1")
+    return {name: template.replace("{url}", root) for name, template in spec.gateway.items()}
+
+
+def _with_twins(env: dict[str, str], providers: Mapping[str, Provider]) -> dict[str, str]:
+    """A key that is there under the name of one agent alone is there under its usual name too."""
+    tokens = {token for provider in providers.values() for token in provider.tokens}
+    for name, twin in TWINS.items():
+        rivals = tokens if name == "ANTHROPIC_API_KEY" else frozenset[str]()
+        if env.get(twin) and not env.get(name) and not any(env.get(rival) for rival in rivals):
+            env[name] = env[twin]
+    return env
+
+
+def keyed(env: Mapping[str, str], providers: Mapping[str, Provider]) -> frozenset[str]:
+    """The providers for which a key is among these variables."""
+    return frozenset(name for name, provider in providers.items() if _any(env, provider.env))
+
+
+def _any(env: Mapping[str, str], names: Iterable[str]) -> bool:
+    return any(env.get(name, "").strip() for name in names)
