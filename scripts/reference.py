@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sandbox_agent
-from sandbox_agent.cli import _parser
+from sandbox_agent.cli import build_parser
 from sandbox_agent.server.app import StandaloneServer
 from sandbox_agent.server.openapi import document
 from sandbox_agent.server.routes import ROUTES
@@ -103,25 +103,35 @@ def answers(responses: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def cli() -> str:
-    top = _parser()
-    lines = []
-    for name, command in subcommands(top):
-        lines += [f"## `sandbox-agent {name}`", "", inspect.cleandoc(command.description or ""), ""]
+    lines: list[str] = []
+    for name, command in commands("sandbox-agent", build_parser()):
+        lines += [f"## `{name}`", "", *([inspect.cleandoc(command.description), ""] if command.description else [])]
+        lines += [f"`{' '.join(words)}`", ""] if (words := [name, *arguments(command)])[1:] else []
         lines += table(("option", ""), options(command))
-        lines += [command.epilog, ""] if command.epilog else []
-    lines += ["## `sandbox-agent`", "", *table(("option", ""), options(top))]
+        lines += ["```text", inspect.cleandoc(command.epilog), "```", ""] if command.epilog else []
     return page("Command line", "`sandbox-agent --help` and `sandbox-agent COMMAND --help` say the same.", lines)
 
 
-def subcommands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+def commands(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """The parser and all below it, each with its full name; aliases are left out."""
+    yield name, parser
+    seen = set()
     for action in parser._actions:  # noqa: SLF001 - argparse tells its actions no other way
-        if isinstance(action.choices, dict):
-            yield from action.choices.items()
+        for word, command in action.choices.items() if isinstance(action.choices, dict) else ():
+            if id(command) not in seen:
+                seen.add(id(command))
+                yield from commands(f"{name} {word}", command)
+
+
+def arguments(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:  # noqa: SLF001 - as above
+        if not action.option_strings:
+            yield str(action.metavar or action.dest.upper())
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     for action in parser._actions:  # noqa: SLF001 - as above
-        if action.help == "==SUPPRESS==" or isinstance(action.choices, dict):
+        if action.help == "==SUPPRESS==" or isinstance(action.choices, dict) or "--help" in action.option_strings:
             continue
         value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
         names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest}`"
