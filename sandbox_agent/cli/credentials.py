@@ -49,7 +49,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _found(arguments: argparse.Namespace) -> tuple[dict[str, Credential], dict[str, Provider]]:
-    from sandbox_agent.agents import catalogue, credentials  # noqa: PLC0415 - not needed for `--help`
+    from sandbox_agent.agents import catalogue, credentials
 
     providers = catalogue.load()[1]
     environ = dict(os.environ)
@@ -60,7 +60,7 @@ def _found(arguments: argparse.Namespace) -> tuple[dict[str, Credential], dict[s
 
 def run_extract(arguments: argparse.Namespace) -> int:
     """All of them as a document, or one value."""
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
     found, _ = _found(arguments)
     if arguments.agent or arguments.provider:
@@ -73,7 +73,7 @@ def run_extract(arguments: argparse.Namespace) -> int:
 
 def _document(credential: Credential | None, *, reveal: bool) -> dict[str, Any] | None:
     """With the keys that 0.4.2 prints."""
-    from sandbox_agent.agents.credentials import mask  # noqa: PLC0415
+    from sandbox_agent.agents.credentials import mask
 
     if credential is None:
         return None
@@ -87,8 +87,8 @@ def _document(credential: Credential | None, *, reveal: bool) -> dict[str, Any] 
 
 
 def _one(arguments: argparse.Namespace, found: dict[str, Credential]) -> int:
-    from sandbox_agent.agents import catalogue  # noqa: PLC0415
-    from sandbox_agent.agents.credentials import mask  # noqa: PLC0415
+    from sandbox_agent.agents import catalogue
+    from sandbox_agent.agents.credentials import mask
 
     wanted: tuple[str, ...] = (arguments.provider,)
     if arguments.agent:
@@ -110,7 +110,7 @@ def _one(arguments: argparse.Namespace, found: dict[str, Credential]) -> int:
 
 def run_extract_env(arguments: argparse.Namespace) -> int:
     """Assignments that a shell reads back to the same values, whatever is in them."""
-    from sandbox_agent.agents.credentials import variables  # noqa: PLC0415
+    from sandbox_agent.agents.credentials import variables
 
     found, providers = _found(arguments)
     for credential in found.values():

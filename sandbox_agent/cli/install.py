@@ -41,22 +41,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Install; the exit status."""
     if bool(arguments.agent) == arguments.all:
-        from sandbox_agent.cli.exits import UsageError  # noqa: PLC0415 - not needed for `--help`
+        from sandbox_agent.cli.exits import UsageError
 
         raise UsageError("name one agent, or say --all")
     if arguments.all and (arguments.agent_version or arguments.agent_process_version):
-        from sandbox_agent.cli.exits import UsageError  # noqa: PLC0415
+        from sandbox_agent.cli.exits import UsageError
 
         raise UsageError("a version is of one agent; --all takes the locked ones")
-    import asyncio  # noqa: PLC0415
+    import asyncio
 
     return asyncio.run(_run(arguments))
 
 
 async def _run(arguments: argparse.Namespace) -> int:
-    from sandbox_agent.agents import Agents  # noqa: PLC0415
-    from sandbox_agent.agents.install import Installer  # noqa: PLC0415
-    from sandbox_agent.supervisor import Supervisor  # noqa: PLC0415
+    from sandbox_agent.agents import Agents
+    from sandbox_agent.agents.install import Installer
+    from sandbox_agent.supervisor import Supervisor
 
     agents = Agents(config=Path(arguments.config) if arguments.config else None)
     supervisor = Supervisor()
@@ -77,7 +77,7 @@ def _locked(agents: Agents) -> list[str]:
 
 
 async def _one(agents: Agents, name: str, arguments: argparse.Namespace) -> int:
-    from sandbox_agent.problems import InstallFailed  # noqa: PLC0415
+    from sandbox_agent.problems import InstallFailed
 
     bar = Bar(sys.stderr, verbose=arguments.verbose)
     try:
@@ -110,7 +110,7 @@ def _last_words(extensions: dict[str, Any]) -> None:
 
 def _tell(name: str, response: AgentInstallResponse, *, as_json: bool) -> None:
     if as_json:
-        import msgspec  # noqa: PLC0415
+        import msgspec
 
         sys.stdout.write(msgspec.json.encode({"agent": name} | msgspec.to_builtins(response)).decode() + "\n")
         return

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if token and not settings.get("no_token"):
         settings.setdefault("token", token)
 
-    from sandbox_agent.server.app import CannotStart, StandaloneServer, run_server  # noqa: PLC0415 - heavy
+    from sandbox_agent.server.app import CannotStart, StandaloneServer, run_server
 
     try:
         server = StandaloneServer.configured(arguments.config, settings)

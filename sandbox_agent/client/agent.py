@@ -15,6 +15,7 @@ from sandbox_agent.client.session import Session
 from sandbox_agent.client.sync_driver import SyncDriver
 from sandbox_agent.client.target import Target, parse_url
 from sandbox_agent.problems import SandboxAgentError
+from sandbox_agent.wire.agents import AgentInstallRequest
 
 if TYPE_CHECKING:
     import ssl
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sandbox_agent.client.requests import Policy
     from sandbox_agent.client.results import AgentInfo, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
+    from sandbox_agent.wire.agents import AgentInstallResponse
 
 
 class SandboxAgent(AgentBase):
@@ -144,6 +146,24 @@ class SandboxAgent(AgentBase):
     def agent(self, agent_id: str, *, config: bool = True, no_cache: bool = False) -> AgentInfo:
         """One agent."""
         return self._driver.run(perform(api.agent(agent_id, config=config, no_cache=no_cache)))
+
+    def install_agent(
+        self,
+        agent_id: str,
+        *,
+        reinstall: bool = False,
+        agent_version: str | None = None,
+        agent_process_version: str | None = None,
+    ) -> AgentInstallResponse:
+        """Install an agent where the server runs; what is there already is kept, unless ``reinstall`` says otherwise.
+
+        ``agent_version`` is of the agent itself, ``agent_process_version`` of the program that speaks ACP for it;
+        without them the versions are those that the server has locked. Raises :class:`InstallFailed`.
+        """
+        request = AgentInstallRequest(
+            reinstall=reinstall or None, agent_version=agent_version, agent_process_version=agent_process_version
+        )
+        return self._driver.run(perform(api.install_agent(agent_id, request)))
 
     def create_session(
         self,

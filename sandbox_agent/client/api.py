@@ -20,10 +20,12 @@ from sandbox_agent.client.results import (
     Transcript,
 )
 from sandbox_agent.wire.acp import AcpServerListResponse
+from sandbox_agent.wire.agents import AgentInstallResponse
 from sandbox_agent.wire.base import Wire
 
 if TYPE_CHECKING:
     from sandbox_agent.client.effects import Reply
+    from sandbox_agent.wire.agents import AgentInstallRequest
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.sessions import (
         PermissionAnswer,
@@ -106,6 +108,11 @@ def agents(*, config: bool, no_cache: bool) -> Call[AgentListing]:
 
 def agent(agent_id: str, *, config: bool, no_cache: bool) -> Call[AgentInfo]:
     return _get(AgentInfo, "agents", agent_id, query=_query(config=config, no_cache=no_cache))
+
+
+def install_agent(agent_id: str, request: AgentInstallRequest) -> Call[AgentInstallResponse]:
+    """No read timeout: packages are fetched. Repeatable: an install that runs is joined."""
+    return _send(AgentInstallResponse, "POST", "agents", agent_id, "install", body=request, read_timeout=None)
 
 
 def create_session(request: SessionCreateRequest, *, repeatable: bool) -> Call[SessionInfo]:

@@ -16,6 +16,7 @@ from sandbox_agent.client.requests import create_request
 from sandbox_agent.client.results import AgentList
 from sandbox_agent.client.target import Target, parse_url
 from sandbox_agent.problems import SandboxAgentError
+from sandbox_agent.wire.agents import AgentInstallRequest
 
 if TYPE_CHECKING:
     import ssl
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sandbox_agent.client.requests import Policy
     from sandbox_agent.client.results import AgentInfo, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
+    from sandbox_agent.wire.agents import AgentInstallResponse
 
 
 class AsyncSandboxAgent(AgentBase):
@@ -150,6 +152,20 @@ class AsyncSandboxAgent(AgentBase):
     async def agent(self, agent_id: str, *, config: bool = True, no_cache: bool = False) -> AgentInfo:
         """One agent."""
         return await self._driver.run(perform(api.agent(agent_id, config=config, no_cache=no_cache)))
+
+    async def install_agent(
+        self,
+        agent_id: str,
+        *,
+        reinstall: bool = False,
+        agent_version: str | None = None,
+        agent_process_version: str | None = None,
+    ) -> AgentInstallResponse:
+        """See :meth:`SandboxAgent.install_agent`."""
+        request = AgentInstallRequest(
+            reinstall=reinstall or None, agent_version=agent_version, agent_process_version=agent_process_version
+        )
+        return await self._driver.run(perform(api.install_agent(agent_id, request)))
 
     async def create_session(
         self,

@@ -77,7 +77,7 @@ def test_help_names_every_option_of_the_reference_and_hides_what_is_not_for_peop
 
 
 def test_the_command_alone_does_not_load_the_server(tmp_path: Path) -> None:
-    look = "import sys; from sandbox_agent.cli import _parser; _parser(); print("
+    look = "import sys; from sandbox_agent.cli import build_parser; build_parser(); print("
     program = look + "[m for m in sys.modules if 'tornado' in m])"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

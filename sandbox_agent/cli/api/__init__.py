@@ -1,0 +1,21 @@
+"""`sandbox-agent api`: the HTTP API without writing client code, an area of it a module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox_agent.cli.api import acp, agents, sessions
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command with its areas; those of 0.4.2 keep their names and options."""
+    parser = commands.add_parser(
+        "api", help="call the HTTP API of a server", description="Call the HTTP API without writing client code."
+    )
+    areas = parser.add_subparsers(dest="area", metavar="AREA", required=True)
+    agents.add_parser(areas)
+    sessions.add_parser(areas)
+    acp.add_parser(areas)

@@ -1,0 +1,1 @@
+"""A turn as it is seen from a terminal while it runs."""
