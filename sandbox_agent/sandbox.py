@@ -53,7 +53,13 @@ class Sandbox:
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.journals = open_journals(config.store)
         self.agents = Agents(config=config.agents, running=self._uptime_ms, prober=Probe(self.supervisor))
-        self.servers = AcpServers(self.journals, self.supervisor, self.agents.command, retention=config.retention)
+        self.servers = AcpServers(
+            self.journals,
+            self.supervisor,
+            self.agents.command,
+            launch_deadline=config.sessions.initialize_deadline,
+            retention=config.retention,
+        )
         self.sessions = Sessions(
             journals=self.journals, servers=self.servers, agents=self.agents, options=config.sessions, emit=emit
         )

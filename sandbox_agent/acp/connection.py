@@ -137,15 +137,16 @@ class AgentConnection:
 
     # To the agent
 
-    async def request(self, method: str, params: Any, *, deadline: float | None = None) -> Any:
-        """Ask the agent something of our own; its decoded result.
+    async def request(self, method: str, params: Any, *, deadline: float | None = None, shown: Any = None) -> Any:
+        """Ask the agent something of our own; its decoded result. ``shown`` are the params for the journal, if others.
 
         Raises RpcError for its error answer, AgentProcessExited when it ends, Timeout after ``deadline`` seconds (a
         later answer still goes to the journal).
         """
         await self._room()
         flight = self._flights.depart_ours(method, self._loop.create_future())
-        self._send(envelopes.request(flight.sent_as, method, params))
+        recorded = envelopes.request(flight.sent_as, method, shown) if shown is not None else None
+        self._send(envelopes.request(flight.sent_as, method, params), record_as=recorded)
         self._watch_launch(flight)
         try:
             async with asyncio.timeout(deadline):
@@ -320,6 +321,7 @@ class AgentConnection:
             "code": ended.code,
             "signal": ended.signal,
             "stderr": ended.stderr_tail,
+            "expected": self._closing and self._failure is None,
         }
         entries = [envelopes.notification("_adapter/agent_exited", params)]
         problem = self._exit_problem()

@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from sandbox_agent.acp.connection import LAUNCH_DEADLINE, AgentConnection, parse_client
-from sandbox_agent.problems import Conflict, InvalidRequest, NotFound
+from sandbox_agent.problems import Conflict, InvalidRequest, SessionNotFound
 from sandbox_agent.tasks import spawn_task
 from sandbox_agent.wire.acp import AcpServerInfo
 
@@ -51,6 +51,10 @@ class AcpServers:
         self._starting: set[str] = set()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
+    @property
+    def supervisor(self) -> Supervisor:
+        return self._supervisor
+
     async def post(self, server_id: str, raw: bytes, *, agent: str | None, hold: float | None) -> bytes | None:
         """Pass a client's message to its server, which is started first when there is none and ``agent`` says which.
 
@@ -69,7 +73,7 @@ class AcpServers:
         return await connection.forward_envelope(envelope, hold=hold)
 
     async def journal(self, server_id: str) -> Journal:
-        """What the server's agent wrote, while it lives and afterwards. Raises NotFound."""
+        """What the server's agent wrote, while it lives and afterwards. Raises SessionNotFound, as 0.4.2 calls it."""
         if (connection := self._live.get(server_id)) is not None:
             return connection.journal
         async with self._lock(server_id):  # a client opens its stream while its first POST starts the agent
@@ -82,7 +86,7 @@ class AcpServers:
                     return await self._open_dead(server_id)
                 if await self._journals.exists(_SESSION + server_id):
                     return await self._journals.open(_SESSION + server_id)
-        raise NotFound(f"no ACP server {server_id}", serverId=server_id)
+        raise SessionNotFound(f"no ACP server {server_id}", serverId=server_id)
 
     async def delete(self, server_id: str) -> None:
         """End the server's agent and forget its journal; a session keeps its own. Nothing happens where none is.

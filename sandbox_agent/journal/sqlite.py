@@ -13,6 +13,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 #: A segment's row id holds its journal and its first number, so that one B-tree serves both, in order.
 SHIFT = 40
+#: A server that is restarted finds the lock of the one before for as long as that takes to end.
+LOCK_PATIENCE_S = 1.0
 #: Rows in one INSERT. Up to so many a batch is one statement, its own transaction: one trip out of the interpreter.
 ROWS = 32
 #: Segments that one Trim or Sweep removes, so that writes never wait long for them.
@@ -115,6 +118,19 @@ def _values(write: Write) -> tuple[Any, ...]:
     return key, segment.created_ms, write.steady_ms, write.total, int(segment.sender), lengths, data
 
 
+def _locked(lock: int, until: float) -> bool:
+    """Take the lock, waiting for one who is just letting go of it."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
+
+
 def _fault(error: sqlite3.Error) -> StoreFault:
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_FULL or (code is not None and code & 0xFF == sqlite3.SQLITE_IOERR):
@@ -170,15 +186,13 @@ class SqliteStore(Store):
     def _take_lock(self) -> None:
         # A file of its own: closing any descriptor of the database would release SQLite's own POSIX locks on it.
         lock = os.open(f"{self.path}-lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock, time.monotonic() + LOCK_PATIENCE_S):
             owner = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(lock)
             raise StoreUnavailable(
                 f"the store {self.path} is in use by another server (process {owner})",
                 hint="stop that server, or give this one a data directory of its own",
-            ) from None
+            )
         self._lock = lock
         # Two lines, each of one length always, so that they can be written even when the disk is full.
         self._doubtful = os.pread(lock, 32, 32).strip() == b"1"

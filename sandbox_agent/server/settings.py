@@ -36,6 +36,12 @@ class ServiceSettings(HasTraits):
         0, min=0, help="Bytes of events kept of a session or ACP server; the oldest go. 0 keeps all."
     ).tag(config=True)
     retain_days = Float(0.0, min=0, help="Days that events are kept. 0 keeps them for good.").tag(config=True)
+    agent_start_seconds = Float(
+        60.0, min=0.01, help="How long an agent may take to answer initialize, and to make a session; then it is ended."
+    ).tag(config=True)
+    cancel_grace_seconds = Float(
+        5.0, min=0.0, help="How long an agent may take to end a cancelled turn; then it is replaced."
+    ).tag(config=True)
     heartbeat_seconds = Float(15.0, min=0.01, help="An idle event stream sends a heartbeat event this often.").tag(
         config=True
     )
@@ -47,7 +53,12 @@ class ServiceSettings(HasTraits):
             store=store,
             agents=Path(self.agents_config).expanduser() if self.agents_config else None,
             retention=retention,
-            sessions=SessionOptions(retention=retention),
+            sessions=SessionOptions(
+                initialize_deadline=self.agent_start_seconds,
+                session_deadline=self.agent_start_seconds,
+                cancel_grace=self.cancel_grace_seconds,
+                retention=retention,
+            ),
             adopt_orphans=adopt_orphans,
         )
 

@@ -106,7 +106,7 @@ class Notes:
         how = f"was ended by signal {signal}" if signal is not None else f"exited with code {code}"
         text = f"The agent's process {how}."
         detail = stderr if isinstance(stderr, str) and stderr.strip() else None
-        calm = params.get("success") is True and not busy
+        calm = (params.get("success") is True or params.get("expected") is True) and not busy
         self.add(at, "info" if calm else "error", text, detail)
         return text, detail
 

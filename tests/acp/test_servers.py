@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox_agent.journal import Retention
-from sandbox_agent.problems import AgentProcessExited, Conflict, InvalidRequest, NotFound, Timeout, UnsupportedAgent
+from sandbox_agent.problems import (
+    AgentProcessExited,
+    Conflict,
+    InvalidRequest,
+    SessionNotFound,
+    Timeout,
+    UnsupportedAgent,
+)
 from sandbox_agent.supervisor import proctree
 
 from .conftest import FA, Bridge, Recorder, entries, eventually, exit_of, fa, messages
@@ -66,7 +73,7 @@ async def test_an_unknown_agent_is_refused_and_leaves_no_server(bridge: Bridge) 
     with pytest.raises(UnsupportedAgent):
         await bridge.call("pid", agent="nobody")
     assert bridge.servers.list() == []
-    with pytest.raises(NotFound):
+    with pytest.raises(SessionNotFound):
         await bridge.servers.journal("s")
 
 
@@ -170,7 +177,7 @@ async def test_the_agents_death_is_every_pending_requests_error_at_once(bridge: 
     assert time.monotonic() - begun < 5
     assert (caught.value.extensions["exitCode"], caught.value.extensions["stderr"]) == (5, "no memory")
     exited, *errors = await bridge.messages()
-    assert exited["params"] == {"success": False, "code": 5, "signal": None, "stderr": "no memory"}
+    assert exited["params"] == {"success": False, "code": 5, "signal": None, "stderr": "no memory", "expected": False}
     assert {error["id"] for error in errors} == {1, "late"}
     assert {error["error"]["data"]["type"] for error in errors} == {"urn:sandbox-agent:error:agent_process_exited"}
 
@@ -234,7 +241,7 @@ async def test_delete_ends_the_server_and_forgets_it(bridge: Bridge) -> None:
     await bridge.call("pid")
     await bridge.servers.delete("s")
     assert bridge.servers.list() == []
-    with pytest.raises(NotFound):
+    with pytest.raises(SessionNotFound):
         await bridge.servers.journal("s")
     with pytest.raises(InvalidRequest):
         await bridge.call("pid", agent=None)
@@ -292,7 +299,7 @@ async def test_delete_of_a_dead_server_forgets_its_journal(bridge: Bridge) -> No
     await bridge.raw(b'{"method":"die","params":{"code":1}}')
     await exit_of(await bridge.servers.journal("s"))
     await bridge.servers.delete("s")
-    with pytest.raises(NotFound):
+    with pytest.raises(SessionNotFound):
         await bridge.servers.journal("s")
 
 
@@ -314,7 +321,7 @@ async def test_ids_go_on_across_a_restart_of_the_server(tmp_path: Path) -> None:
         assert [sequence for sequence, _, _ in await entries(journal)] == list(range(1, 9))
     async with Bridge(store) as bridge:
         await bridge.servers.delete("s")
-        with pytest.raises(NotFound):
+        with pytest.raises(SessionNotFound):
             await bridge.servers.journal("s")
 
 

@@ -738,3 +738,11 @@ def test_no_json_whatever_breaks_the_fold(data: st.DataObject) -> None:
     transcript = fold.snapshot()
     assert msgspec.json.decode(msgspec.json.encode(transcript), type=Transcript) == transcript
     assert Fold("s", state=fold.state()).snapshot() == transcript
+
+
+def test_an_end_that_was_wanted_is_no_fault() -> None:
+    """A server that stops ends its agents: their transcripts say so calmly."""
+    ended = note(1, "_adapter/agent_exited", success=False, code=None, signal=15, stderr="", expected=True)
+    (notice,) = folded([ended]).snapshot().items
+    assert isinstance(notice, NoticeItem)
+    assert notice.level == "info"
