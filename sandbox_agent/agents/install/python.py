@@ -55,7 +55,7 @@ async def install(job: Job, source: PythonSource, build: Path, version: str | No
     file = build / "requirements.txt"
     await asyncio.to_thread(file.write_text, wanted.text)
     job.tell("packages", f"installing {source.package}", 0.2)
-    await add_packages(job, ("--python", str(venv / "bin" / "python")), venv / "bin" / "python", file, wanted)
+    await add_packages(job, venv / "bin" / "python", file, wanted)
     name = source.package.partition("[")[0]
     program = venv / "bin" / (source.bin or name)
     if not program.exists():
@@ -117,16 +117,19 @@ async def make_venv(job: Job, venv: Path, interpreter: str | None, oldest: str) 
         await job.run([interpreter, "-I", "-m", "venv", venv], hint=hint)
 
 
-async def add_packages(job: Job, where: tuple[str, ...], pip: Path | str, file: Path, wanted: Wanted) -> None:
-    """Install requirements by uv, or by the pip of an interpreter; ``where`` is said alike to both."""
-    checked = ("--require-hashes", "--no-deps") if wanted.locked else ()
+async def add_packages(
+    job: Job, interpreter: Path | str, file: Path, wanted: Wanted, *, target: Path | None = None
+) -> None:
+    """Install requirements for an interpreter, by uv or its own pip; into its environment, or a plain folder."""
+    checked = ["--require-hashes", "--no-deps"] if wanted.locked else []
+    where = ["--target", str(target)] if target is not None else []
     uv = find_uv(job)
     if uv is not None:
-        command = [uv, "pip", "install", *where, *checked, "-r", str(file)]
+        command = [uv, "pip", "install", "--python", str(interpreter)]
     else:
-        told = () if where[0] == "--python" else where
-        command = [str(pip), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *told, *checked]
-        command += ["--progress-bar=off", "-r", str(file)]
+        command = [str(interpreter), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+        command.append("--progress-bar=off")
+    command += [*where, *checked, "-r", str(file)]
     try:
         await job.run(command, hint=_OFFLINE)
     except InstallFailed as error:
@@ -147,7 +150,7 @@ async def add_target(job: Job, folder: Path, name: str) -> None:
     if find_uv(job) is None and importlib.util.find_spec("pip") is None:
         await make_venv(job, folder / "pip", sys.executable, "3.11")
         pip = folder / "pip" / "bin" / "python"
-    await add_packages(job, ("--target", str(folder)), pip, file, Wanted(text, locked=True))
+    await add_packages(job, pip, file, Wanted(text, locked=True), target=folder)
 
 
 def version_of(name: str) -> str:
