@@ -220,6 +220,7 @@ async def test_a_death_is_told_with_code_signal_and_last_words(
         "code": code,
         "signal": signum,
         "stderr": "Traceback\nout of luck",
+        "expected": False,
     }
     assert line.exit is not None
     assert role.exits == [line.exit]
