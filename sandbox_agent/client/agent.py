@@ -176,14 +176,21 @@ class SandboxAgent(AgentBase):
         permission_policy: Policy = "ask",
         mcp_servers: Sequence[Mapping[str, Any]] = (),
         title: str | None = None,
+        env: Mapping[str, str] | None = None,
+        base_url: str | None = None,
+        auth_method: str | None = None,
         id: str | None = None,  # noqa: A002 - the wire's name
     ) -> Session:
         """Start an agent on a new session.
 
         ``cwd`` is where it works: by default this process's own directory, or the server's when that is on another
         machine. ``permission_policy`` is ``ask`` (the default), ``allow_edits``, ``allow_all``, ``deny``, or a
-        :class:`PermissionPolicy` with rules. ``mcp_servers`` are ACP `McpServer` objects. With an ``id`` of your own
-        a second session of that id raises :class:`SessionAlreadyExists`.
+        :class:`PermissionPolicy` with rules. ``mcp_servers`` are ACP `McpServer` objects.
+
+        ``env`` is added to the agent's environment, for a key of this session's own; the server tells it nobody.
+        ``base_url`` is a gateway to ask in place of the agent's provider, ``auth_method`` one of the ways to log in
+        that the agent names when it refuses. With an ``id`` of your own a second session of that id raises
+        :class:`SessionAlreadyExists`.
         """
         request = create_request(
             agent,
@@ -195,6 +202,9 @@ class SandboxAgent(AgentBase):
             permission_policy=permission_policy,
             mcp_servers=mcp_servers,
             title=title,
+            env=env,
+            base_url=base_url,
+            auth_method=auth_method,
             session_id=id,
         )
         return self._session(self._driver.run(programs.create_session(request)))

@@ -178,6 +178,9 @@ class AsyncSandboxAgent(AgentBase):
         permission_policy: Policy = "ask",
         mcp_servers: Sequence[Mapping[str, Any]] = (),
         title: str | None = None,
+        env: Mapping[str, str] | None = None,
+        base_url: str | None = None,
+        auth_method: str | None = None,
         id: str | None = None,  # noqa: A002 - the wire's name
     ) -> AsyncSession:
         """Start an agent on a new session.
@@ -197,6 +200,9 @@ class AsyncSandboxAgent(AgentBase):
             permission_policy=permission_policy,
             mcp_servers=mcp_servers,
             title=title,
+            env=env,
+            base_url=base_url,
+            auth_method=auth_method,
             session_id=id,
         )
         return self._session(await self._driver.run(programs.create_session(request)))

@@ -29,6 +29,9 @@ def create_request(
     mcp_servers: Sequence[Mapping[str, Any]],
     title: str | None,
     session_id: str | None,
+    env: Mapping[str, str] | None = None,
+    base_url: str | None = None,
+    auth_method: str | None = None,
 ) -> SessionCreateRequest:
     """Paths are this machine's where the server is here too; elsewhere they are the server's and go as they are."""
     if local:
@@ -44,6 +47,9 @@ def create_request(
         mcp_servers=servers,
         permission_policy=permission_policy,
         title=title,
+        env=dict(env or {}),
+        base_url=base_url,
+        auth_method=auth_method,
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from sandbox_agent.journal import Sender
 from sandbox_agent.sessions import events
+from sandbox_agent.sessions.private import Private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +54,11 @@ class Core:
         records: SessionRecords,
         settings: SessionOptions,
         emit: Callable[[str, dict[str, Any]], None] | None,
+        *,
+        private: Private | None = None,
     ) -> None:
         self.row = row
+        self.private = private or Private()
         self.journal = journal
         self.records = records
         self.settings = settings

@@ -54,6 +54,10 @@ class SessionCreateRequest(StrictRequest, frozen=True, kw_only=True):
 
     To ``mcp_servers`` and ``skills`` come those configured for ``cwd`` and the folders above it; of two MCP servers
     with one name, that of the request is taken.
+
+    ``env`` is added to the agent's environment; ``base_url`` (without ``/v1``) is a gateway it asks in place of its
+    provider; ``auth_method`` is the id of one of the agent's own ways to authenticate, used before the session is made.
+    No answer returns these.
     """
 
     agent: str
@@ -66,6 +70,9 @@ class SessionCreateRequest(StrictRequest, frozen=True, kw_only=True):
     skills: tuple[SkillSource, ...] = ()
     permission_policy: PolicyMode | PermissionPolicy = "ask"
     title: str | None = None
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    base_url: str | None = None
+    auth_method: str | None = None
 
 
 class SessionUpdateRequest(StrictRequest, frozen=True, kw_only=True):
