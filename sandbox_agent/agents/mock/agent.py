@@ -13,9 +13,14 @@ exit=METHOD       that request ends the process with code 1 and words on stderr
 banner            a line that is not JSON comes first on stdout
 slow_start=S      nothing is read for S seconds
 auth_required     ``session/new`` wants ``authenticate`` first
+key_required      the same, and it wants to be told to use ANTHROPIC_API_KEY
 no_load           sessions cannot be loaded
 no_resume         sessions cannot be resumed
 no_config         sessions have no config options, modes nor models
+no_fork           sessions cannot be forked
+no_close          sessions cannot be closed nor deleted
+no_remote_mcp     MCP servers over http and sse are not taken
+only_text         prompts hold text and resource links alone
 ignore_eof        goes on living when stdin is closed
 ignore_term       SIGTERM does nothing
 ================  =====================================================================
@@ -46,6 +51,12 @@ if TYPE_CHECKING:
     from .turn import Turn
 
 VERSION = "1.0.0"
+LACKING = {
+    "no_load": ("session/load",),
+    "no_resume": ("session/resume",),
+    "no_fork": ("session/fork",),
+    "no_close": ("session/close", "session/delete"),
+}
 PROTOCOL_VERSION = 1
 
 
@@ -62,7 +73,7 @@ class Agent:
         self.peer = peer
         self.faults = faults
         self.client_capabilities: dict[str, Any] = {}
-        self._authenticated = "auth_required" not in faults
+        self._authenticated = not self._auth_methods()
         self._sessions: dict[str, Session] = {}
         self._turns: dict[str, Turn] = {}
         self._opened: Store | None = None
@@ -83,8 +94,8 @@ class Agent:
             "session/set_config_option": self._set_config_option,
             "_mock/echo": self._echo,
         }
-        for fault, method in (("no_load", "session/load"), ("no_resume", "session/resume")):
-            if fault in faults:
+        for fault, methods in LACKING.items():
+            for method in methods if fault in faults else ():
                 del self._methods[method]
 
     def serve(self) -> None:
@@ -127,54 +138,68 @@ class Agent:
 
     def _initialize(self, params: dict[str, Any], _id: Any) -> dict[str, Any]:
         self.client_capabilities = params.get("clientCapabilities") or {}
-        session: dict[str, Any] = {"close": {}, "delete": {}, "fork": {}, "list": {}, "resume": {}}
-        if "no_resume" in self.faults:
-            del session["resume"]
+        verbs = ("close", "delete", "fork", "list", "resume")
+        session: dict[str, Any] = {verb: {} for verb in verbs if f"session/{verb}" in self._methods}
+        rich, remote = "only_text" not in self.faults, "no_remote_mcp" not in self.faults
         return {
             "protocolVersion": PROTOCOL_VERSION,
             "agentCapabilities": {
                 "loadSession": "no_load" not in self.faults,
-                "promptCapabilities": {"image": True, "audio": True, "embeddedContext": True},
-                "mcpCapabilities": {"http": True, "sse": True},
+                "promptCapabilities": {"image": rich, "audio": rich, "embeddedContext": rich},
+                "mcpCapabilities": {"http": remote, "sse": remote},
                 "sessionCapabilities": session,
                 "auth": {"logout": {}},
             },
             "agentInfo": {"name": "mock", "title": "Mock Agent", "version": VERSION},
-            "authMethods": []
-            if "auth_required" not in self.faults
-            else [{"id": "mock-login", "name": "Mock login", "description": "Always lets you in"}],
+            "authMethods": self._auth_methods(),
         }
 
-    def _authenticate(self, _params: dict[str, Any], _id: Any) -> dict[str, Any]:
+    def _auth_methods(self) -> list[dict[str, Any]]:
+        if "key_required" in self.faults:
+            return [{"id": "mock-key", "name": "Mock key", "_meta": {"api-key": {"provider": "anthropic"}}}]
+        if "auth_required" in self.faults:
+            return [{"id": "mock-login", "name": "Mock login", "description": "Always lets you in"}]
+        return []
+
+    def _authenticate(self, params: dict[str, Any], _id: Any) -> dict[str, Any]:
+        methods = [method["id"] for method in self._auth_methods()]
+        if methods and params.get("methodId") not in methods:
+            raise RpcFault(INVALID_PARAMS, "no such way to authenticate")
+        if "key_required" in self.faults and not os.environ.get("ANTHROPIC_API_KEY"):
+            raise RpcFault(AUTH_REQUIRED, "ANTHROPIC_API_KEY is not set")
         self._authenticated = True
         return {}
 
     def _logout(self, _params: dict[str, Any], _id: Any) -> dict[str, Any]:
-        self._authenticated = "auth_required" not in self.faults
+        self._authenticated = not self._auth_methods()
         return {}
 
     def _new(self, params: dict[str, Any], request_id: Any) -> None:
         if not self._authenticated:
             raise RpcFault(AUTH_REQUIRED, "Authentication required")
-        self._begin(self._store().create(_cwd(params)), request_id)
+        self._begin(self._store().create(_cwd(params)), params, request_id)
 
     def _fork(self, params: dict[str, Any], request_id: Any) -> None:
-        self._begin(self._find(params).fork(_cwd(params)), request_id)
+        self._begin(self._find(params).fork(_cwd(params)), params, request_id)
 
-    def _begin(self, session: Session, request_id: Any) -> None:
+    def _begin(self, session: Session, params: dict[str, Any], request_id: Any) -> None:
         self._sessions[session.id] = session
+        _equip(session, params)
         self.peer.result(request_id, {"sessionId": session.id, **self._options(session)})
         self.peer.update(session.id, session.commands())
 
     def _load(self, params: dict[str, Any], _id: Any) -> dict[str, Any]:
         """The history comes first, as updates; the response says that it is complete."""
         session = self._find(params)
+        _equip(session, params)
         for update in session.history:
             self.peer.update(session.id, update)
         return self._options(session)
 
     def _resume(self, params: dict[str, Any], _id: Any) -> dict[str, Any]:
-        return self._options(self._find(params))
+        session = self._find(params)
+        _equip(session, params)
+        return self._options(session)
 
     def _list(self, params: dict[str, Any], _id: Any) -> dict[str, Any]:
         return self._store().page(params.get("cwd"), params.get("cursor"))
@@ -264,6 +289,14 @@ def _cwd(params: dict[str, Any]) -> str:
     if not isinstance(cwd, str) or not cwd.startswith("/"):
         raise RpcFault(INVALID_PARAMS, "cwd must be an absolute path")
     return cwd
+
+
+def _equip(session: Session, params: dict[str, Any]) -> None:
+    """Start the session's MCP servers."""
+    if params.get("mcpServers"):
+        from .mcp import started  # noqa: PLC0415 -- most sessions have none
+
+        session.servers = started(params["mcpServers"])
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "bash": (),
     "ask": (),
     "call": ("method", "params"),
+    "mcp": ("name", "tool", "args"),
     # how a turn goes
     "sleep": (),
     "tick": ("count", "every"),

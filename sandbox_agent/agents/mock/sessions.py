@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from .mcp import Server
+
 PAGE = 100
 
 # id, name, category, values with their names; the first value is the default
@@ -36,7 +38,7 @@ COMMANDS = (
 class Session:
     """One conversation. ``history`` are the updates a load replays; ``allowed`` the standing answers by tool kind.
 
-    ``folder`` is where its file lies; None keeps it in memory.
+    ``servers`` are the MCP servers it was given. ``folder`` is where its file lies; None keeps it in memory.
     """
 
     def __init__(self, session_id: str, cwd: str, folder: str | None) -> None:
@@ -46,6 +48,7 @@ class Session:
         self.chosen = {option: values[0][0] for option, _, values in OPTIONS}
         self.history: list[dict[str, Any]] = []
         self.allowed: dict[str, bool] = {}
+        self.servers: dict[str, Server] = {}
         self.tokens = 0
         self._folder = folder
 

@@ -99,9 +99,9 @@ class Turn:
         return {"result": {"stopReason": reason, "usage": usage}}
 
     def _play(self) -> None:
-        from . import faults, talk, tools  # noqa: PLC0415 -- they stand on this module
+        from . import faults, mcp, talk, tools  # noqa: PLC0415 -- they stand on this module
 
-        verbs: dict[str, Callable[[Turn, Step], None]] = talk.VERBS | tools.VERBS | faults.VERBS
+        verbs: dict[str, Callable[[Turn, Step], None]] = talk.VERBS | tools.VERBS | faults.VERBS | mcp.VERBS
         texts = [str(block.get("text", "")) for block in self._blocks if block.get("type") == "text"]
         steps = parse(_command(texts[-1]) if texts else "")
         if all(step.plain for step in steps):
