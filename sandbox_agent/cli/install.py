@@ -20,7 +20,7 @@ _EPILOG = """\
 Versions are locked, and every file is checked against its digest, unless a version is named ("latest" is one).
 The server installs what is locked by itself on first use, unless SANDBOX_AGENT_REQUIRE_PREINSTALL=1 is set for it."""
 _BAR = 20
-_LOG = 12
+_LOG = 20
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

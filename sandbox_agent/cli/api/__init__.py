@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox_agent.cli.api import acp, agents, sessions
+from sandbox_agent.cli.api.acp import add_parser as add_acp
+from sandbox_agent.cli.api.agents import add_parser as add_agents
+from sandbox_agent.cli.api.sessions import add_parser as add_sessions
 
 if TYPE_CHECKING:
     import argparse
@@ -16,6 +18,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "api", help="call the HTTP API of a server", description="Call the HTTP API without writing client code."
     )
     areas = parser.add_subparsers(dest="area", metavar="AREA", required=True)
-    agents.add_parser(areas)
-    sessions.add_parser(areas)
-    acp.add_parser(areas)
+    add_agents(areas)
+    add_sessions(areas)
+    add_acp(areas)

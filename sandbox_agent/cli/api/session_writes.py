@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.cli.connection import connect
-from sandbox_agent.cli.exits import Exit, UsageError, report
+from sandbox_agent.cli.exits import Exit, UsageError, describe, report
 from sandbox_agent.cli.output import print_json, print_line, say
 
 if TYPE_CHECKING:
@@ -138,44 +138,39 @@ def _watch(handle: PromptHandle, arguments: argparse.Namespace) -> int:
     if arguments.json:
         with handle.events() as events:
             for event in events:
-                print_line({"type": "event", **_plain(event)})
+                print_line({"type": "event", "event": event})
+        told: frozenset[str] = frozenset()
         result = handle.wait(check=False)
         print_line({"type": "result", "text": result.text, "prompt": result.info})
     else:
-        _show(handle, quiet=arguments.quiet, asks=not arguments.no_input)
-    return _status(handle.refresh(), as_json=arguments.json)
+        told = _show(handle, quiet=arguments.quiet, asks=not arguments.no_input)
+    return _status(handle.refresh(), told, as_json=arguments.json)
 
 
-def _plain(event: Any) -> Any:
-    import msgspec
-
-    return {
-        **msgspec.to_builtins(msgspec.structs.replace(event, payload=msgspec.Raw(b"null"))),
-        "payload": event.payload,
-    }
-
-
-def _show(handle: PromptHandle, *, quiet: bool, asks: bool) -> None:
+def _show(handle: PromptHandle, *, quiet: bool, asks: bool) -> frozenset[str]:
+    """Print the turn; the errors that were told."""
     from sandbox_agent.cli.live.console import Console
     from sandbox_agent.cli.live.question import Terminal
     from sandbox_agent.cli.live.turn import follow
 
     terminal = Terminal.open() if asks and sys.stderr.isatty() else None
     try:
-        follow(handle, Console(quiet=quiet), terminal)
+        return follow(handle, Console(quiet=quiet), terminal)
     finally:
         if terminal is not None:
             terminal.close()
 
 
-def _status(info: PromptInfo, *, as_json: bool) -> int:
+def _status(info: PromptInfo, told: frozenset[str], *, as_json: bool) -> int:
     if info.state == "completed":
         return Exit.OK
     if info.state == "cancelled":
         return Exit.INTERRUPTED
     from sandbox_agent.client.programs import failure
 
-    report(failure(info), as_json=as_json)
+    error = failure(info)
+    if describe(error)["detail"] not in told:
+        report(error, as_json=as_json)
     return Exit.PROMPT_FAILED
 
 

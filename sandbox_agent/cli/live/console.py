@@ -24,30 +24,37 @@ class Console:
     def __init__(self, *, quiet: bool = False, out: TextIO | None = None, err: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._err = err or sys.stderr
-        self._quiet = quiet
-        self._shared = self._out is self._err or (self._out.isatty() and self._err.isatty())
+        self.quiet = quiet
+        self._shared = self._out is self._err or os.path.sameopenfile(self._out.fileno(), self._err.fileno())
         self.spins = self._err.isatty() and not quiet and os.environ.get("TERM") != "dumb"
         self._frames = FRAMES if "utf" in (self._err.encoding or "").lower() else ASCII_FRAMES
         self._started = time.monotonic()
         self._open = False  # whether the agent's last line has no end yet
         self._drawn = False
+        self._spoken = False
+        self._noted = False  # whether something was told since the agent spoke
 
     def show(self, piece: Piece) -> None:
-        if piece.kind == "text":
-            self._text(piece.text)
-        else:
+        if piece.kind == "note":
             self.note(piece.text)
+            return
+        self.clear()
+        if piece.kind == "message" and self._spoken and not (self._shared and self._noted):
+            self._out.write("\n\n" if self._open else "\n")
+        self._out.write(piece.text)
+        self._out.flush()
+        self._open = not piece.text.endswith("\n")
+        self._spoken, self._noted = True, False
 
     def note(self, text: str) -> None:
         """Lines about the turn."""
-        if self._quiet:
-            return
-        self._end_line()
-        print(text, file=self._err, flush=True)
+        if not self.quiet:
+            self.need(text)
 
     def need(self, text: str) -> None:
         """What the user must know even where quiet was asked for."""
         self._end_line()
+        self._noted = True
         print(text, file=self._err, flush=True)
 
     def spin(self, doing: str) -> None:
@@ -74,12 +81,6 @@ class Console:
             self._out.write("\n")
             self._out.flush()
             self._open = False
-
-    def _text(self, text: str) -> None:
-        self.clear()
-        self._out.write(text)
-        self._out.flush()
-        self._open = not text.endswith("\n")
 
     def _end_line(self) -> None:
         self.clear()

@@ -34,9 +34,12 @@ _UNFINISHED = re.compile(r"\x1b[^A-Za-z\x07]{0,64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """``text`` is what the agent says, to be joined to what it said before; a ``note`` stands on lines of its own."""
+    """``text`` is what the agent says, ``message`` where it begins to say something else.
 
-    kind: Literal["text", "note"]
+    A ``note`` stands on lines of its own.
+    """
+
+    kind: Literal["text", "message", "note"]
     text: str
 
 
@@ -46,6 +49,7 @@ class Story:
     def __init__(self, turn: str | None) -> None:
         self.turn = turn
         self.pending: dict[str, PermissionItem] = {}
+        self.errors: set[str] = set()
         self._said: dict[str, int] = {}
         self._told: dict[str, str] = {}
         self._thought: ThoughtItem | None = None
@@ -79,9 +83,8 @@ class Story:
         shown = self._said.get(item.id, 0)
         if len(text) <= shown:
             return
-        apart = "\n\n" if shown == 0 and self._said else ""
         self._said[item.id] = len(text)
-        yield Piece("text", apart + clean(text[shown:]))
+        yield Piece("text" if shown else "message", clean(text[shown:]))
 
     def _call(self, item: ToolCallItem) -> Iterator[Piece]:
         if item.status in ENDED:
@@ -104,4 +107,6 @@ class Story:
         """Each note once, however often its item changes otherwise."""
         if text and self._told.get(item.id) != text:
             self._told[item.id] = text
+            if isinstance(item, NoticeItem) and item.level == "error":
+                self.errors.add(item.text)
             yield Piece("note", text)

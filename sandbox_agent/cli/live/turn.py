@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from sandbox_agent.wire.transcript import PermissionItem
 
 
-def follow(handle: PromptHandle, console: Console, terminal: Terminal | None) -> None:
-    """Print the turn until it ends. Raises ``KeyboardInterrupt``, and what the SDK raises."""
+def follow(handle: PromptHandle, console: Console, terminal: Terminal | None) -> frozenset[str]:
+    """Print the turn until it ends; the errors that were told.
+
+    Raises ``KeyboardInterrupt``, and what the SDK raises.
+    """
     viewer = Viewer(handle, console, terminal)
     try:
         with Pump(handle.follow_transcript()) as pump:
-            viewer.run(pump)
+            return viewer.run(pump)
     finally:
         console.finish()
 
@@ -38,7 +41,7 @@ class Viewer:
         self._left: set[str] = set()  # requests that are left to somebody else
         self._asked: PermissionItem | None = None
 
-    def run(self, pump: Pump[TranscriptChange]) -> None:
+    def run(self, pump: Pump[TranscriptChange]) -> frozenset[str]:
         while not pump.ended:
             self._ask_next()
             typing = [self._terminal.descriptor] if self._terminal is not None and self._asked is not None else []
@@ -50,6 +53,7 @@ class Viewer:
                 self._accept(change)
             if typed:
                 self._answered()
+        return frozenset() if self._console.quiet else frozenset(self._story.errors)
 
     def _doing(self) -> str:
         return "waiting for a permission" if self._story.pending else "working"
