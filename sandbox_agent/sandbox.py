@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.acp.servers import AcpServers
 from sandbox_agent.agents import Agents
+from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
 from sandbox_agent.journal import open_journals
 from sandbox_agent.sessions import SessionOptions, Sessions
@@ -53,6 +54,7 @@ class Sandbox:
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.journals = open_journals(config.store)
         self.agents = Agents(config=config.agents, running=self._uptime_ms, prober=Probe(self.supervisor))
+        self.agents.installer = Installer(self.supervisor, root=self.agents.root, environ=self.agents.environ)
         self.servers = AcpServers(
             self.journals,
             self.supervisor,

@@ -93,7 +93,7 @@ class Agents:
         ``env`` and ``base_url`` are a session's own, see `environment`. Raises `UnsupportedAgent`,
         `AgentNotInstalled`, `InstallFailed` or `InvalidRequest`.
         """
-        spec = await self._known(agent)
+        spec = await self.known(agent)
         launcher = await self._find(spec)
         if (launcher is None or launcher.interpreter is not None) and self._lazily(spec):
             log.info("installing %s on first use", agent, extra={"agent": agent})
@@ -130,7 +130,7 @@ class Agents:
         ``progress`` hears the steps and what the programs write. Raises `UnsupportedAgent`, `InvalidRequest` or
         `InstallFailed`.
         """
-        spec = await self._known(agent)
+        spec = await self.known(agent)
         if self.installer is None:
             raise InstallFailed("nothing installs agents here", agent=agent, hint=self._install_hint(spec))
         request = AgentInstallRequest(
@@ -160,7 +160,7 @@ class Agents:
 
         Raises `UnsupportedAgent`.
         """
-        spec = await self._known(agent)
+        spec = await self.known(agent)
         launcher = await self._find(spec)
         known = await asyncio.to_thread(credentials.available, spec, self._providers, self._environ)
         problem, hint = self._problem(spec, launcher, credentials=known)
@@ -177,8 +177,8 @@ class Agents:
             **more,
         )
 
-    async def _known(self, agent: str) -> AgentSpec:
-        """`spec`, after a look at the registry where that could help."""
+    async def known(self, agent: str) -> AgentSpec:
+        """`spec`, after a look at the registry where that could help. Raises `UnsupportedAgent`."""
         if agent not in self._specs:
             await self._refresh()
         return self.spec(agent)

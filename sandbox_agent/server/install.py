@@ -27,7 +27,7 @@ async def install(call: Call) -> Outcome:
     A client that goes away does not end the install.
     """
     # what cannot be begun is told by the status, also to those who want a stream
-    call.sandbox.agents.spec(call.params["agent"])
+    await call.sandbox.agents.known(call.params["agent"])
     if call.wants(negotiate.EVENT_STREAM):
         return EventStream(batches=_events(call))
     return Answer(body=await _install(call))

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sandbox_agent import problems as p
-from sandbox_agent.server import acp, agents, health, negotiate, openapi, session_events, sessions
+from sandbox_agent.server import acp, agents, health, install, negotiate, openapi, session_events, sessions
 from sandbox_agent.server.call import MIB, RawJson, Route
 from sandbox_agent.wire import acp as acp_wire
 from sandbox_agent.wire import agents as agents_wire
@@ -66,6 +66,7 @@ ROUTES: tuple[Route, ...] = (
         problems=(
             p.UnsupportedAgent,
             p.AgentNotInstalled,
+            p.InstallFailed,
             p.NotAcceptable,
             p.Conflict,
             p.SessionNotFound,
@@ -110,6 +111,16 @@ ROUTES: tuple[Route, ...] = (
         problems=(p.UnsupportedAgent,),
     ),
     Route(
+        method="POST",
+        path="/v1/agents/{agent}/install",
+        endpoint=install.install,
+        summary="Install an agent; as an event stream, with its progress",
+        body=agents_wire.AgentInstallRequest,
+        answers={200: (agents_wire.AgentInstallResponse, negotiate.EVENT_STREAM)},
+        problems=(p.UnsupportedAgent, p.InstallFailed),
+        action=EXECUTE,
+    ),
+    Route(
         method="GET",
         path="/v1/sessions",
         endpoint=sessions.list_sessions,
@@ -128,6 +139,7 @@ ROUTES: tuple[Route, ...] = (
             p.UnsupportedAgent,
             p.ModeNotSupported,
             p.AgentNotInstalled,
+            p.InstallFailed,
             p.SessionAlreadyExists,
             p.AgentProcessExited,
             p.StreamError,
@@ -156,6 +168,7 @@ ROUTES: tuple[Route, ...] = (
             p.Conflict,
             p.AgentProcessExited,
             p.AgentNotInstalled,
+            p.InstallFailed,
             p.StreamError,
             p.Timeout,
         ),

@@ -69,6 +69,7 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
         "XDG_DATA_HOME": str(home / "data"),
         "XDG_STATE_HOME": str(home / "state"),
         "XDG_CONFIG_HOME": str(home / "config"),
+        "SANDBOX_AGENT_REQUIRE_PREINSTALL": "1",  # a test that wants an agent installed says so
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SANDBOX_AGENT_", "JUPYTER"))}
     return kept | own | dict(extra or {})

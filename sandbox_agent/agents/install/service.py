@@ -74,7 +74,7 @@ class Installer:
         try:
             return await self._install(job, request)
         except Problem as problem:
-            log.warning("install of %s failed", job.spec.id, extra={"agent": job.spec.id, "problem": str(problem)})
+            log.info("install of %s failed", job.spec.id, extra={"agent": job.spec.id, "problem": str(problem)})
             return problem
 
     async def _install(self, job: Job, request: AgentInstallRequest) -> AgentInstallResponse:
