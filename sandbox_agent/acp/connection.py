@@ -169,7 +169,9 @@ class AgentConnection:
         """Pass on a client's own message, untouched.
 
         For a request: the raw response, or None when there is none within ``hold`` seconds (it arrives in the journal
-        then). None for anything else. Raises InvalidRequest, AgentProcessExited, Timeout.
+        then); an agent that ends meanwhile has it answered with an error whose data is the problem document. None for
+        anything else. Raises InvalidRequest, AgentProcessExited for an agent that has ended, Timeout for one that
+        does not read.
         """
         return await self.forward_envelope(parse_client(raw), hold=hold)
 
@@ -326,15 +328,21 @@ class AgentConnection:
         entries = [envelopes.notification("_adapter/agent_exited", params)]
         problem = self._exit_problem()
         flights = self._flights.clear()
-        entries += [
-            envelopes.error(flight.asked_as, _INTERNAL_ERROR, problem.detail, problem.document())
+        # A client's request is answered in the agent's place, held or not: the official client takes an error of
+        # HTTP for the end of its connection, and would not read on to the agent's last words.
+        answers = {
+            flight.sent_as: envelopes.error(flight.asked_as, _INTERNAL_ERROR, problem.detail, problem.document())
             for flight in flights
             if not flight.ours
-        ]
-        self.journal.extend(entries, Sender.SERVER)
+        }
+        self.journal.extend([*entries, *answers.values()], Sender.SERVER)
         for flight in flights:
-            if not flight.answer.done():
+            if flight.answer.done():
+                continue
+            if flight.ours:
                 flight.answer.set_exception(problem)
+            else:
+                flight.answer.set_result(answers[flight.sent_as])
         if self._on_exit is not None:
             self._on_exit(self)
         if self._handler is not None:
