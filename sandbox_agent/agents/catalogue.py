@@ -99,7 +99,8 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     this package instead, started with ``arguments``; it is there when the programs it ``drives`` are.
     ``npm``, ``python`` and ``binary`` (by platform) are where it is installed from, ``version`` what its source calls
     the release, ``also_known_as`` its ids in registries. ``providers``: one of them must have credentials; none is
-    asked for where there are none. ``config_options`` are known without asking the agent.
+    asked for where there are none. ``config_options`` are known without asking the agent. ``skills_folder`` is where in
+    a project it reads skills from; ``takes_mcp`` is false where it passes over the MCP servers it is given.
     """
 
     id: str

@@ -32,12 +32,11 @@ class Placed(NamedTuple):
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """One link. ``made`` are the folders made for it, ``exclude`` the file of git's its line was added to."""
+    """One link. ``exclude`` is the file of git's its line was added to."""
 
     path: str
     target: str
     sessions: list[str]
-    made: list[str] = []
     exclude: str | None = None
     line: str | None = None
 
@@ -80,20 +79,40 @@ class SkillLinks:
                 else:
                     _remove(record)
                     file.unlink(missing_ok=True)
+                    self._leave(Path(record.path))
 
     def _make(self, link: Path, target: Path, before: Record | None) -> Record:
         made = [folder for folder in link.parents if not folder.exists()]
         link.parent.mkdir(parents=True, exist_ok=True)
+        self._put_made([*self._made(), *map(str, made)])
         link.symlink_to(target)
         file, line = _exclude(link)
         return Record(
             path=str(link),
             target=str(target),
             sessions=before.sessions if before else [],
-            made=[*(before.made if before else []), *map(str, made)],
             exclude=str(file) if file else before.exclude if before else None,
             line=line or (before.line if before else None),
         )
+
+    def _leave(self, link: Path) -> None:
+        """Folders that were made for links go with the last thing in them."""
+        made = self._made()
+        for folder in link.parents:
+            if str(folder) in made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        self._put_made([folder for folder in made if Path(folder).exists()])
+
+    def _made(self) -> list[str]:
+        try:
+            return msgspec.json.decode((self._root / "made").read_bytes(), type=list[str])
+        except (OSError, msgspec.DecodeError):
+            return []
+
+    def _put_made(self, folders: list[str]) -> None:
+        (self._root / "made.new").write_bytes(msgspec.json.encode(folders))
+        (self._root / "made.new").replace(self._root / "made")
 
     def _retarget(self, link: Path, record: Record, target: str) -> None:
         if record.target == target:
@@ -142,9 +161,6 @@ def _remove(record: Record) -> None:
     link = Path(record.path)
     if _is_ours(link, record):
         link.unlink()
-    for folder in record.made:
-        with contextlib.suppress(OSError):  # what is not empty stays
-            Path(folder).rmdir()
     if record.exclude and record.line:
         _take_line(Path(record.exclude), record.line)
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sandbox_agent.problems import AgentProcessExited, InvalidRequest, ModeNotSupported, StreamError, Timeout
 from sandbox_agent.sessions import events, handshake
 from sandbox_agent.sessions.mcp import check_transports
 from sandbox_agent.sessions.options import CHOICES, AgentOptions, plan
+from sandbox_agent.sessions.outfit import shown_servers
 from sandbox_agent.sessions.restore import CONTINUITY, Replay, last_prompt, priming, ways
 from sandbox_agent.sessions.updates import interesting
+from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from sandbox_agent.acp.connection import AgentConnection
     from sandbox_agent.acp.envelope import Envelope
     from sandbox_agent.acp.roles import AgentExit
@@ -23,9 +28,12 @@ if TYPE_CHECKING:
     from sandbox_agent.sessions.desk import PermissionDesk
     from sandbox_agent.sessions.handshake import Greeting
     from sandbox_agent.sessions.options import Choice
+    from sandbox_agent.sessions.outfit import Outfit
     from sandbox_agent.sessions.restore import Way
     from sandbox_agent.sessions.updates import ToolCalls
     from sandbox_agent.sessions.view import TranscriptView
+
+T = TypeVar("T")
 
 _WHY = {
     "session/resume": "the agent resumed the session",
@@ -43,6 +51,7 @@ class AgentLink:
         view: TranscriptView,
         desk: PermissionDesk,
         tools: ToolCalls,
+        outfit: Outfit,
         *,
         servers: AcpServers,
         agents: Agents,
@@ -51,6 +60,7 @@ class AgentLink:
         self._view = view
         self._desk = desk
         self._tools = tools
+        self._outfit = outfit
         self._servers = servers
         self._agents = agents
         self._lock = asyncio.Lock()
@@ -58,6 +68,7 @@ class AgentLink:
         self._opening: AgentConnection | None = None
         self._replay: Replay | None = None
         self._wanted = AgentOptions()
+        self._keyed: frozenset[str] = frozenset()
         self._over = False
 
     @property
@@ -73,6 +84,8 @@ class AgentLink:
         async with self._lock:
             connection, greeting = await self._open()
             try:
+                row = self._core.row
+                check_transports(row.mcp_servers, greeting.capabilities, agent=row.agent)
                 await self._begin(connection, greeting)
             except BaseException:
                 await self._discard(connection)
@@ -115,37 +128,69 @@ class AgentLink:
         agent = core.row.agent
         if self._over:
             raise AgentProcessExited(f"session {core.id} is being closed", agent=agent)
-        command = replace(await self._agents.command(agent), cwd=core.row.cwd)
+        await self._outfit.prepare()
+        private = core.private
+        command = await self._agents.command(agent, env=private.env, base_url=private.base_url)
+        self._keyed = self._agents.keyed(command)
+        command = replace(command, cwd=core.row.cwd)
         connection = await self._servers.open_session(core.id, agent, command, self)
         self._opening = connection
         try:
             greeting = await handshake.initialize(connection, agent, settings.initialize_deadline)
+            if private.auth_method is not None:
+                method = handshake.chosen_method(greeting, private.auth_method, agent=agent)
+                await self._authenticate(connection, method)
         except BaseException:
             await self._discard(connection)
             raise
         core.change(agent_info=greeting.info, agent_capabilities=greeting.capabilities)
         return connection, greeting
 
+    async def _authenticate(self, connection: AgentConnection, method: str) -> None:
+        deadline = self._core.settings.session_deadline
+        await handshake.authenticate(connection, method, agent=self._core.row.agent, deadline=deadline)
+
+    async def _let_in(
+        self, connection: AgentConnection, greeting: Greeting, ask: Callable[[], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Ask; where the agent wants to be told first to use the key that it was given, tell it and ask again."""
+        try:
+            return await ask()
+        except StreamError as refused:
+            method = handshake.key_method(refused, greeting, self._keyed)
+            if method is None or self._core.private.auth_method is not None:
+                raise
+            await self._authenticate(connection, method)
+            return await ask()
+
     def _connected(self, connection: AgentConnection) -> None:
         self._connection, self._opening = connection, None
+        self.look_after()
         if self._core.row.error is not None:
             self._core.change(error=None)
 
     async def _begin(self, connection: AgentConnection, greeting: Greeting) -> None:
         row = self._core.row
-        check_transports(row.mcp_servers, greeting.capabilities, agent=row.agent)
-        agent_session_id, options = await handshake.new_session(
+        new_session = partial(
+            handshake.new_session,
             connection,
             greeting,
             agent=row.agent,
             cwd=row.cwd,
-            mcp_servers=row.mcp_servers,
+            mcp_servers=self._outfit.servers(greeting.capabilities),
             deadline=self._core.settings.session_deadline,
         )
+        agent_session_id, options = await self._let_in(connection, greeting, new_session)
         self._core.change(agent_session_id=agent_session_id)
         self._core.set_options(options)
 
+    def look_after(self) -> None:
+        """See which MCP servers the agent has started meanwhile."""
+        if self._outfit.watch.active:
+            spawn_task(self._outfit.watch.look(), name=f"look for MCP servers of {self._core.id}")
+
     async def _discard(self, connection: AgentConnection) -> None:
+        self._outfit.watch.end()
         if self._opening is connection:
             self._opening = None
         await asyncio.shield(connection.close(self._core.settings.end_grace))
@@ -190,13 +235,23 @@ class AgentLink:
             await self._begin(connection, greeting)
             return
         row, settings = self._core.row, self._core.settings
-        params = {"sessionId": row.agent_session_id, "cwd": row.cwd, "mcpServers": list(row.mcp_servers)}
+        servers = self._outfit.servers(greeting.capabilities)
+        params = handshake.placed(row.cwd, servers, row.agent_session_id)
+        shown = handshake.placed(row.cwd, tuple(shown_servers(servers)), row.agent_session_id)
         if way == "session/load":
             self._replay = Replay(last_prompt(await self._view.snapshot()))
         try:
-            result = await handshake.ask(
-                connection, way, params, agent=row.agent, deadline=settings.session_deadline, greeting=greeting
+            ask = partial(
+                handshake.ask,
+                connection,
+                way,
+                params,
+                agent=row.agent,
+                deadline=settings.session_deadline,
+                greeting=greeting,
+                shown=shown,
             )
+            result = await self._let_in(connection, greeting, ask)
             if self._replay is not None:
                 self._replay.answered()
                 await self._replay.settled(settings.replay_quiet)
@@ -272,6 +327,7 @@ class AgentLink:
         return True
 
     def on_exit(self, exit: AgentExit) -> None:  # noqa: A002, ARG002 - the role's form
+        self._outfit.watch.end()
         self._replay = None
         self._tools.clear()
         self._desk.cancel_all("agent_exited")

@@ -238,6 +238,7 @@ class PromptQueue:
             self._end(job, outcome)
             self._release(job)
         self._view.save_soon()
+        self._link.look_after()
 
     async def _talk(self, job: Job) -> Outcome:
         """One turn with the agent, to whatever end."""

@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from sandbox_agent.sessions.options import AgentOptions
+from sandbox_agent.sessions.private import Private
 from sandbox_agent.sessions.prompts import FINAL
 from sandbox_agent.wire.base import JsonObject
-from sandbox_agent.wire.sessions import Continuity, PermissionInfo, PermissionPolicy, PromptInfo
+from sandbox_agent.wire.config import SkillSource
+from sandbox_agent.wire.sessions import (
+    Continuity,
+    McpStatus,
+    PermissionInfo,
+    PermissionPolicy,
+    PromptInfo,
+    SkillStatus,
+)
 
 if TYPE_CHECKING:
     from sandbox_agent.journal import Records
@@ -23,7 +32,8 @@ if TYPE_CHECKING:
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A session as it is kept. ``remembers`` is true once a prompt reached an agent: there is something to restore.
 
-    ``priming`` is true from a new start of the agent until it was told the transcript.
+    ``priming`` is true from a new start of the agent until it was told the transcript. ``skill_sources`` is what was
+    asked for, ``skills`` and ``mcp`` what became of it.
     """
 
     id: str
@@ -35,6 +45,10 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str | None = None
     titled_by: Literal["client", "agent"] | None = None
     mcp_servers: tuple[JsonObject, ...] = ()
+    mcp: tuple[McpStatus, ...] = ()
+    skill_sources: tuple[SkillSource, ...] = ()
+    skills: tuple[SkillStatus, ...] = ()
+    forked_from: str | None = None
     agent_session_id: str | None = None
     continuity: Continuity | None = None
     options: AgentOptions = AgentOptions()
@@ -67,7 +81,7 @@ Position: TypeAlias = tuple[int, str]
 
 _SESSION, _PROMPT, _PERMISSION, _KEY = "session", "session-prompt", "session-permission", "session-prompt-key"
 _OPEN_PROMPT, _OPEN_PERMISSION = "session-open-prompt", "session-open-permission"
-_CHECKPOINT = "session-transcript"
+_CHECKPOINT, _PRIVATE = "session-transcript", "session-private"
 
 
 class SessionRecords:
@@ -89,6 +103,13 @@ class SessionRecords:
         value = await self._records.get(_SESSION, session_id)
         return msgspec.json.decode(value, type=SessionRow) if value is not None else None
 
+    def put_private(self, session_id: str, private: Private) -> None:
+        self._records.put(_PRIVATE, session_id, msgspec.json.encode(private))
+
+    async def private(self, session_id: str) -> Private:
+        value = await self._records.get(_PRIVATE, session_id)
+        return msgspec.json.decode(value, type=Private) if value is not None else Private()
+
     async def sessions(self, *, limit: int, after: Position | None) -> list[SessionRow]:
         found = await self._records.list(_SESSION, after=after, limit=limit, descending=True)
         return [msgspec.json.decode(record.value, type=SessionRow) for record in found]
@@ -96,6 +117,7 @@ class SessionRecords:
     async def delete_session(self, session_id: str) -> None:
         """The session's rows all go, its own first: a crash midway leaves no session, only rows nobody asks for."""
         self._records.delete(_SESSION, session_id)
+        self._records.delete(_PRIVATE, session_id)
         self._records.delete(_CHECKPOINT, session_id)
         for kind in (_PROMPT, _PERMISSION, _KEY, _OPEN_PROMPT, _OPEN_PERMISSION):
             for record in await self._records.list(kind, scope=session_id):

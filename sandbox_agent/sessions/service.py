@@ -10,10 +10,13 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox_agent.agents.credentials import secrets as secrets_in
 from sandbox_agent.problems import Conflict, InvalidRequest, SessionAlreadyExists, SessionNotFound
 from sandbox_agent.sessions.core import Core, SessionOptions, now_ms
 from sandbox_agent.sessions.mcp import mcp_servers
+from sandbox_agent.sessions.outfit import Wardrobe
 from sandbox_agent.sessions.policy import as_policy
+from sandbox_agent.sessions.private import Redactor, pairs, private_of
 from sandbox_agent.sessions.records import SessionRecords, SessionRow
 from sandbox_agent.sessions.session import Session, info_of
 from sandbox_agent.wire.sessions import PermissionListResponse, PromptListResponse, SessionListResponse
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from sandbox_agent.agents import Agents
     from sandbox_agent.journal import Journal, Journals
     from sandbox_agent.sessions.options import Choice
+    from sandbox_agent.sessions.private import Private
     from sandbox_agent.sessions.records import Position
     from sandbox_agent.sessions.view import Told
     from sandbox_agent.wire.base import JsonObject
@@ -61,12 +65,14 @@ class Sessions:
         servers: AcpServers,
         agents: Agents,
         options: SessionOptions | None = None,
+        wardrobe: Wardrobe | None = None,
         emit: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
         self._journals = journals
         self._servers = servers
         self._agents = agents
         self._options = options or SessionOptions()
+        self._wardrobe = wardrobe or Wardrobe.at_home(agents, servers.supervisor)
         self._emit = emit
         self._records = SessionRecords(journals.records)
         self._live: dict[str, Session] = {}
@@ -110,7 +116,9 @@ class Sessions:
             raise InvalidRequest("a session id has 1 to 128 letters, digits, dots, dashes and underscores")
         cwd = await asyncio.to_thread(_directory, request.cwd)
         servers = mcp_servers(request.mcp_servers)
-        await self._agents.command(request.agent)  # unknown or not installed: said before anything is made
+        private = private_of(request)
+        # Unknown or not installed: said before anything is made.
+        await self._agents.command(request.agent, env=private.env, base_url=private.base_url)
         if self._stopping:
             raise Conflict("the server is being stopped", sessionId=session_id)
         taken = SessionAlreadyExists(f"there is a session {session_id} already", sessionId=session_id)
@@ -126,7 +134,9 @@ class Sessions:
         try:
             if await self._records.session(session_id) is not None:
                 raise taken
-            session = await self._make(row, {choice: value for choice, value in asked.items() if value is not None})
+            session = await self._make(
+                row, private, {choice: value for choice, value in asked.items() if value is not None}
+            )
         finally:
             self._creating.discard(session_id)
         session.core.tell("session_created")
@@ -142,7 +152,9 @@ class Sessions:
         )
 
     async def get(self, session_id: str) -> SessionInfo:
-        return self._info(await self._session(session_id))
+        session = await self._session(session_id)
+        await session.outfit.watch.look()
+        return self._info(session)
 
     async def update(self, session_id: str, request: SessionUpdateRequest) -> SessionInfo:
         """Change what is given; the answer holds the effective values."""
@@ -158,6 +170,7 @@ class Sessions:
         self._creating.add(session_id)
         try:
             await session.close(keep=False)
+            await session.outfit.take_off()
             session.core.persist = False
             await self._records.delete_session(session_id)
             await self._journals.delete(_journal_name(session_id))
@@ -202,13 +215,16 @@ class Sessions:
         return (await self._session(session_id)).core.journal
 
     async def transcript(self, session_id: str) -> Transcript:
-        return await (await self._session(session_id)).view.snapshot()
+        """The transcript, without the secrets that the agent was given."""
+        session = await self._session(session_id)
+        return self._redactor(session)(await session.view.snapshot())
 
     async def follow_transcript(self, session_id: str, after: int) -> AsyncIterator[Told]:
         """A snapshot first where ``after`` is 0 or unknown, then what changed, until the session ends."""
         session = await self._session(session_id)
+        redacted = self._redactor(session)
         async for told in session.view.follow(after):
-            yield told
+            yield redacted(told)
 
     # -- permissions
 
@@ -227,10 +243,10 @@ class Sessions:
 
     # -- keeping them
 
-    async def _make(self, row: SessionRow, choices: dict[Choice, str]) -> Session:
+    async def _make(self, row: SessionRow, private: Private, choices: dict[Choice, str]) -> Session:
         await self._records.delete_session(row.id)  # what a crash in the middle of a delete may have left
         await self._journals.delete(_journal_name(row.id))
-        session = await self._build(row)
+        session = await self._build(row, private)
         self._making.add(session)
         try:
             await session.start(choices)
@@ -241,6 +257,8 @@ class Sessions:
             self._making.discard(session)
         session.core.persist = True
         session.core.change()
+        if private:
+            self._records.put_private(row.id, private)
         self._live[row.id] = session
         await self._records.durable()
         self._make_room()
@@ -248,13 +266,14 @@ class Sessions:
 
     async def _unmake(self, session: Session) -> None:
         await session.close(keep=False)
+        await session.outfit.take_off()
         await self._records.delete_session(session.core.id)
         await self._journals.delete(session.core.journal.name)
 
-    async def _build(self, row: SessionRow) -> Session:
+    async def _build(self, row: SessionRow, private: Private) -> Session:
         journal = await self._journals.open(_journal_name(row.id), self._options.retention)
-        core = Core(row, journal, self._records, self._options, self._emit)
-        return Session(core, servers=self._servers, agents=self._agents)
+        core = Core(row, journal, self._records, self._options, self._emit, private=private)
+        return Session(core, servers=self._servers, agents=self._agents, wardrobe=self._wardrobe)
 
     async def _session(self, session_id: str) -> Session:
         """The session, from disk if need be. Raises ``SessionNotFound``."""
@@ -268,7 +287,7 @@ class Sessions:
                 row = await self._records.session(session_id) if session_id not in self._creating else None
                 if row is None:
                     raise SessionNotFound(f"there is no session {session_id}", sessionId=session_id)
-                session = await self._build(row)
+                session = await self._build(row, await self._records.private(session_id))
                 await session.restore()
                 self._live[session_id] = session
         finally:
@@ -276,6 +295,17 @@ class Sessions:
                 self._loading.pop(session_id, None)
         self._make_room()
         return session
+
+    def _redactor(self, session: Session) -> Redactor:
+        return Redactor(self._secrets(session))
+
+    def _secrets(self, session: Session) -> frozenset[str]:
+        row, private = session.core.row, session.core.private
+        return self._agents.secrets(row.agent, private.env, private.base_url) | secrets_in(pairs(row.mcp_servers))
+
+    def secrets(self) -> frozenset[str]:
+        """The secret values that agents of sessions in memory were given: for the logs to leave out."""
+        return frozenset().union(*(self._secrets(session) for session in self._live.values()))
 
     def _touched(self, session_id: str) -> Session | None:
         session = self._live.pop(session_id, None)
@@ -310,6 +340,7 @@ def _row(session_id: str, cwd: str, servers: tuple[JsonObject, ...], request: Se
         title=request.title,
         titled_by="client" if request.title is not None else None,
         mcp_servers=servers,
+        skill_sources=request.skills,
     )
 
 

@@ -11,6 +11,7 @@ from sandbox_agent.sessions.core import effective, now_ms
 from sandbox_agent.sessions.desk import PermissionDesk
 from sandbox_agent.sessions.link import AgentLink
 from sandbox_agent.sessions.options import CHOICES, not_accepted, plan
+from sandbox_agent.sessions.outfit import Outfit
 from sandbox_agent.sessions.permissions import resolved
 from sandbox_agent.sessions.policy import as_policy
 from sandbox_agent.sessions.prompts import blocks_of, check_accepted
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sandbox_agent.agents import Agents
     from sandbox_agent.sessions.core import Core
     from sandbox_agent.sessions.options import Choice
+    from sandbox_agent.sessions.outfit import Wardrobe
     from sandbox_agent.sessions.records import SessionRow
     from sandbox_agent.wire.sessions import PromptInfo, PromptRequest, SessionState, SessionUpdateRequest
 
@@ -32,12 +34,13 @@ if TYPE_CHECKING:
 class Session:
     """A session in this run of the server, with or without an agent process."""
 
-    def __init__(self, core: Core, *, servers: AcpServers, agents: Agents) -> None:
+    def __init__(self, core: Core, *, servers: AcpServers, agents: Agents, wardrobe: Wardrobe) -> None:
         tools = ToolCalls()
         self.core = core
         self.view = TranscriptView(core.id, core.row.agent, core.journal, core.records)
         self.desk = PermissionDesk(core, tools)
-        self.link = AgentLink(core, self.view, self.desk, tools, servers=servers, agents=agents)
+        self.outfit = Outfit(core, wardrobe)
+        self.link = AgentLink(core, self.view, self.desk, tools, self.outfit, servers=servers, agents=agents)
         self.queue = PromptQueue(core, self.link, self.desk, tools, self.view)
 
     async def start(self, choices: dict[Choice, str]) -> None:
@@ -137,6 +140,9 @@ def info_of(row: SessionRow, *, persisted: bool) -> SessionInfo:
         agent_info=row.agent_info,
         agent_capabilities=row.agent_capabilities,
         mcp_servers=row.mcp_servers,
+        mcp=row.mcp,
+        skills=row.skills,
+        forked_from=row.forked_from,
         error=row.error,
         persisted=persisted,
     )

@@ -63,6 +63,18 @@ def test_the_last_session_takes_it_away_also_in_another_run(
     assert not (project / ".agents").exists()
 
 
+@pytest.mark.parametrize("order", [("s1", "s2"), ("s2", "s1")])
+def test_the_last_link_takes_the_folders_along_whichever_made_them(
+    links: SkillLinks, skill: Skill, project: Path, order: tuple[str, str]
+) -> None:
+    links.place("s1", project / "a" / "skills", skill)
+    links.place("s2", project / "a" / "skills", skill._replace(name="other"))
+    for session in order:
+        assert (project / "a" / "skills").is_dir()
+        links.release(session)
+    assert not (project / "a").exists()
+
+
 def test_what_the_user_has_there_stays(links: SkillLinks, skill: Skill, project: Path) -> None:
     own = write_skill(project / ".claude" / "skills" / "review", "review", "Mine.")
     placed = links.place("s1", own.parent, skill)

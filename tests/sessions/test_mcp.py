@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .conftest import World
 
 STDIO = {"name": "files", "command": "/bin/mcp"}
+MARKED = [{"name": "SANDBOX_AGENT_MCP", "value": "[redacted]"}]
 
 
 def test_lists_that_acp_wants_are_filled_in_and_pairs_may_be_an_object() -> None:
@@ -69,6 +70,6 @@ async def test_the_agent_is_given_the_servers_at_first_and_after_a_restart(world
         if sender is Sender.CLIENT and b"mcpServers" in payload
     ]
     assert [(one["method"], one["params"]["mcpServers"]) for one in told] == [
-        ("session/new", [{**STDIO, "args": [], "env": []}]),
-        ("session/resume", [{**STDIO, "args": [], "env": []}]),
+        ("session/new", [{**STDIO, "args": [], "env": MARKED}]),
+        ("session/resume", [{**STDIO, "args": [], "env": MARKED}]),
     ]
