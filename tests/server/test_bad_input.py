@@ -13,6 +13,7 @@ import pytest
 
 from sandbox_agent.server.call import DEFAULT_BODY_LIMIT, RawJson
 from sandbox_agent.server.routes import ROUTES, by_path
+from sandbox_agent.wire.base import StrictRequest
 
 from ..support.contract import check, check_response
 from ..support.server import DEADLINE, envelope, initialize, serve
@@ -104,8 +105,9 @@ def test_every_field_of_the_wrong_type_is_refused_by_its_path(client: httpx.Clie
             assert "$" in document["detail"] or "missing" in document["detail"]
 
 
-@pytest.mark.parametrize("route", TYPED, ids=name)
+@pytest.mark.parametrize("route", [r for r in TYPED if issubclass(r.body, StrictRequest)], ids=name)  # type: ignore[arg-type]
 def test_a_misspelt_field_is_refused_not_ignored(client: httpx.Client, route: Route) -> None:
+    """In the bodies that are ours; those of the public contract may have more in them."""
     response = client.request(route.method, url(route), json={"agnet": "mock", "promt": "x", "titel": "y"})
     is_problem(response, 400, "invalid_request")
 
@@ -152,7 +154,7 @@ def test_unknown_ids_are_told_as_such(client: httpx.Client, route: Route) -> Non
     response = client.request(route.method, url(route), json=body if route.body is not None else None)
     if route.path == "/v1/acp/{server_id}" and route.method == "DELETE":
         assert response.status_code == 204
-    elif route.path == "/v1/agents/{agent}":
+    elif route.path.startswith("/v1/agents/{agent}"):
         is_problem(response, 400, "unsupported_agent")
     elif route.path == "/v1/acp/{server_id}" and route.method == "POST":
         is_problem(response, 400, "invalid_request")
