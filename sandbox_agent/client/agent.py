@@ -16,6 +16,7 @@ from sandbox_agent.client.sync_driver import SyncDriver
 from sandbox_agent.client.target import Target, parse_url
 from sandbox_agent.problems import SandboxAgentError
 from sandbox_agent.wire.agents import AgentInstallRequest
+from sandbox_agent.wire.doctor import DoctorRequest
 
 if TYPE_CHECKING:
     import ssl
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.client.local import LocalServer
     from sandbox_agent.client.requests import Policy
-    from sandbox_agent.client.results import AgentInfo, HealthResponse, SessionInfo
+    from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
     from sandbox_agent.wire.agents import AgentInstallResponse
 
@@ -77,7 +78,8 @@ class SandboxAgent(AgentBase):
         1. ``base_url``: a server's, or a Jupyter Server's that has the extension (as it prints it, with its token)
         2. ``SANDBOX_AGENT_URL`` and ``SANDBOX_AGENT_TOKEN``
         3. the Jupyter Server that started this kernel, below JupyterHub too
-        4. a server of this user's on this machine
+        4. a server that this process started, by :meth:`start` or by the magics
+        5. a server of this user's on this machine
 
         Raises :class:`NoServerFound`, which tells what was tried and the command that helps;
         :class:`ServerUnreachable` and :class:`TokenInvalid` for a URL that was named.
@@ -164,6 +166,14 @@ class SandboxAgent(AgentBase):
             reinstall=reinstall or None, agent_version=agent_version, agent_process_version=agent_process_version
         )
         return self._driver.run(perform(api.install_agent(agent_id, request)))
+
+    def doctor(self, agents: Sequence[str] | None = None, *, offline: bool = False) -> DoctorReport:
+        """Check the server's machine and its agents: each of ``agents`` (default: all) is greeted and ended again.
+
+        With ``offline`` none is started. What is wrong comes with the command that mends it.
+        """
+        request = DoctorRequest(agents=None if agents is None else tuple(agents), offline=offline)
+        return self._driver.run(perform(api.doctor(request)))
 
     def create_session(
         self,

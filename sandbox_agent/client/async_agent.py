@@ -17,6 +17,7 @@ from sandbox_agent.client.results import AgentList
 from sandbox_agent.client.target import Target, parse_url
 from sandbox_agent.problems import SandboxAgentError
 from sandbox_agent.wire.agents import AgentInstallRequest
+from sandbox_agent.wire.doctor import DoctorRequest
 
 if TYPE_CHECKING:
     import ssl
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.client.local import LocalServer
     from sandbox_agent.client.requests import Policy
-    from sandbox_agent.client.results import AgentInfo, HealthResponse, SessionInfo
+    from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
     from sandbox_agent.wire.agents import AgentInstallResponse
 
@@ -81,7 +82,8 @@ class AsyncSandboxAgent(AgentBase):
         1. ``base_url``: a server's, or a Jupyter Server's that has the extension (as it prints it, with its token)
         2. ``SANDBOX_AGENT_URL`` and ``SANDBOX_AGENT_TOKEN``
         3. the Jupyter Server that started this kernel, below JupyterHub too
-        4. a server of this user's on this machine
+        4. a server that this process started, by :meth:`start` or by the magics
+        5. a server of this user's on this machine
 
         Raises :class:`NoServerFound`, which tells what was tried and the command that helps;
         :class:`ServerUnreachable` and :class:`TokenInvalid` for a URL that was named.
@@ -166,6 +168,11 @@ class AsyncSandboxAgent(AgentBase):
             reinstall=reinstall or None, agent_version=agent_version, agent_process_version=agent_process_version
         )
         return await self._driver.run(perform(api.install_agent(agent_id, request)))
+
+    async def doctor(self, agents: Sequence[str] | None = None, *, offline: bool = False) -> DoctorReport:
+        """See :meth:`SandboxAgent.doctor`."""
+        request = DoctorRequest(agents=None if agents is None else tuple(agents), offline=offline)
+        return await self._driver.run(perform(api.doctor(request)))
 
     async def create_session(
         self,

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from sandbox_agent.client import started
 from sandbox_agent.client.errors import NoServerFound, ProtocolMismatch, ServerUnreachable
 from sandbox_agent.client.target import parse_url
 from sandbox_agent.problems import PermissionDenied, Problem, TokenInvalid
@@ -49,6 +50,7 @@ class Surroundings:
     data_dir: Path | None = None
     runtime_dir: Path | None = None
     alive: Callable[[int], bool] = field(default_factory=lambda: pid_alive)
+    started: Callable[[], list[Target]] = started.targets
 
 
 def candidates(base_url: str | None, token: str | None, around: Surroundings | None = None) -> Iterator[Candidate]:
@@ -60,7 +62,7 @@ def candidates(base_url: str | None, token: str | None, around: Surroundings | N
     elif url := environ.get(URL_VARIABLE):
         yield from _given(parse_url(url, token or environ.get(TOKEN_VARIABLE)))
     else:
-        for target in (*jupyter_servers(around), *local_servers(around)):
+        for target in (*jupyter_servers(around), *around.started(), *local_servers(around)):
             kind: Literal["jupyter", "local"] = "jupyter" if target.scheme == "token" else "local"
             yield Candidate(replace(target, token=token or target.token), kind)
 

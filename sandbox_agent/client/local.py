@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from sandbox_agent.client import started
 from sandbox_agent.client.discovery import TOKEN_VARIABLE, URL_VARIABLE, user_data_dir
 from sandbox_agent.client.errors import ServerExited, ServerStartFailed
 from sandbox_agent.client.target import parse_url
@@ -41,6 +43,7 @@ class LocalServer:
     def __init__(self, process: subprocess.Popen[bytes], target: Target, log: int) -> None:
         self.process = process
         self.target = target
+        self.started_at = time.monotonic()
         self._log = log
         weakref.finalize(self, os.close, log)
         self._finalizer = weakref.finalize(self, _stop, process, os.getpid())
@@ -110,7 +113,9 @@ def start_server(
         _stop(process, os.getpid())
         os.close(log)
         raise
-    return LocalServer(process, parse_url(url, token), log)
+    server = LocalServer(process, parse_url(url, token), log)
+    started.note(server)
+    return server
 
 
 def _scratch_file() -> int:

@@ -52,7 +52,7 @@ class Place:
     def look(
         self, base_url: str | None = None, token: str | None = None, parent: int = 0, **environ: str
     ) -> list[Candidate]:
-        around = Surroundings(environ, parent, self.data, self.runtime, alive=lambda pid: 0 < pid < 1000)
+        around = Surroundings(environ, parent, self.data, self.runtime, alive=lambda pid: 0 < pid < 1000, started=list)
         return list(candidates(base_url, token, around))
 
     def targets(self, *args: Any, **kwargs: Any) -> list[tuple[str, str | None]]:
@@ -163,7 +163,7 @@ class TestLocal:
         assert place.targets() == []
 
     def test_a_user_who_never_ran_a_server(self, tmp_path: Path) -> None:
-        around = Surroundings({}, 0, tmp_path / "none", tmp_path / "none")
+        around = Surroundings({}, 0, tmp_path / "none", tmp_path / "none", started=list)
         assert list(candidates(None, None, around)) == []
 
 

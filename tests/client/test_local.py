@@ -43,6 +43,12 @@ def test_it_serves_at_once(agent: SandboxAgent) -> None:
     assert agent.create_session("mock").prompt("[[say hello]]").text == "hello"
 
 
+def test_connect_finds_it_in_the_same_process(agent: SandboxAgent) -> None:
+    with SandboxAgent.connect() as other:
+        assert other.url == agent.url
+        assert other.health().status == "ok"
+
+
 def test_its_token_is_in_no_command_line(agent: SandboxAgent) -> None:
     """S4: others on the machine can read argv; and it is not handed to agents."""
     session = agent.create_session("mock")
