@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.acp.servers import AcpServers
 from sandbox_agent.agents import Agents
+from sandbox_agent.agents.credentials import secrets
+from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
 from sandbox_agent.journal import open_journals
 from sandbox_agent.sessions import SessionOptions, Sessions
+from sandbox_agent.sessions.outfit import Wardrobe
 from sandbox_agent.supervisor import Supervisor
 from sandbox_agent.tasks import spawn_task
 from sandbox_agent.wire.health import HealthResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
+    from sandbox_agent.config import DirectoryConfig
     from sandbox_agent.journal import Journals, Retention
 
 
@@ -46,7 +50,9 @@ class Sandbox:
     supervisor: Supervisor
     journals: Journals
     agents: Agents
+    doctor: Doctor
     servers: AcpServers
+    directories: DirectoryConfig
     sessions: Sessions
 
     def __init__(self, config: SandboxConfig, *, emit: Callable[[str, dict[str, Any]], None] | None = None) -> None:
@@ -55,6 +61,8 @@ class Sandbox:
         self.journals = open_journals(config.store)
         self.agents = Agents(config=config.agents, running=self._uptime_ms, prober=Probe(self.supervisor))
         self.agents.installer = Installer(self.supervisor, root=self.agents.root, environ=self.agents.environ)
+        data_dir = config.store.parent if isinstance(config.store, Path) else None
+        self.doctor = Doctor(self.agents, self.supervisor, data_dir=data_dir)
         self.servers = AcpServers(
             self.journals,
             self.supervisor,
@@ -62,8 +70,15 @@ class Sandbox:
             launch_deadline=config.sessions.initialize_deadline,
             retention=config.retention,
         )
+        wardrobe = Wardrobe.at_home(self.agents, self.supervisor)
+        self.directories = wardrobe.directories
         self.sessions = Sessions(
-            journals=self.journals, servers=self.servers, agents=self.agents, options=config.sessions, emit=emit
+            journals=self.journals,
+            servers=self.servers,
+            agents=self.agents,
+            options=config.sessions,
+            wardrobe=wardrobe,
+            emit=emit,
         )
         self._starting: asyncio.Task[None] | None = None
         self._running = False
@@ -98,6 +113,10 @@ class Sandbox:
         await self.servers.stop()
         await self.supervisor.stop()
         await self.journals.stop()
+
+    def secrets(self) -> frozenset[str]:
+        """Values that no log may hold: what agents were given of keys and tokens."""
+        return self.sessions.secrets() | secrets(self.agents.environ)
 
     def health(self) -> HealthResponse:
         store = self.journals.health

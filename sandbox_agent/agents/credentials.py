@@ -29,7 +29,7 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|COOKIE|PRI
 _SECRET_VALUE = re.compile(
     r"(sk|pk|rk|sgamp|gh[a-z]|github_pat|xox[a-z]|glpat|AKIA|AIza|hf|npm|pypi)[-_A-Za-z0-9]{16,}"
 )
-_SHORTEST_SECRET = 8
+SHORTEST_SECRET = 8
 """Shorter values are left alone: taken out everywhere, they would spoil texts and protect nothing."""
 
 _SHOWN = 4
@@ -159,11 +159,11 @@ def secrets(environ: Mapping[str, str]) -> frozenset[str]:
 
 
 def _secret(name: str, value: str) -> Iterator[str]:
-    if len(value) < _SHORTEST_SECRET:
+    if len(value) < SHORTEST_SECRET:
         return
     if "://" in value:
         password = _password(value)
-        if password and len(password) >= _SHORTEST_SECRET:
+        if password and len(password) >= SHORTEST_SECRET:
             yield password
     elif _SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value):
         yield value

@@ -15,9 +15,10 @@ from sandbox_agent.agents.credentials import TWINS, replaced
 from sandbox_agent.problems import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from sandbox_agent.agents.catalogue import AgentSpec, Provider
+    from sandbox_agent.wire.base import JsonObject
 
 SERVER_SECRETS = frozenset({"SANDBOX_AGENT_TOKEN", "JUPYTER_TOKEN", "JPY_API_TOKEN", "JUPYTERHUB_API_TOKEN"})
 """What no agent inherits, whatever its configuration names."""
@@ -80,6 +81,19 @@ def _with_twins(env: dict[str, str], providers: Mapping[str, Provider]) -> dict[
 def keyed(env: Mapping[str, str], providers: Mapping[str, Provider]) -> frozenset[str]:
     """The providers for which a key is among these variables."""
     return frozenset(name for name, provider in providers.items() if _any(env, provider.env))
+
+
+def key_method(methods: Iterable[JsonObject], keyed: Container[str]) -> str | None:
+    """The first of an agent's ways to authenticate that uses a key it was given; ``keyed`` are those providers.
+
+    Methods name their provider in ``_meta``, as codex and gemini do.
+    """
+    for method in methods:
+        meta = method.get("_meta")
+        wants = meta.get("api-key") if isinstance(meta, dict) else None
+        if isinstance(wants, dict) and wants.get("provider") in keyed and isinstance(method.get("id"), str):
+            return str(method["id"])
+    return None
 
 
 def _any(env: Mapping[str, str], names: Iterable[str]) -> bool:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sandbox_agent import __version__
 from sandbox_agent.acp.connection import AgentConnection
 from sandbox_agent.acp.roles import RpcError
+from sandbox_agent.agents.catalogue import load
+from sandbox_agent.agents.environment import key_method, keyed
 from sandbox_agent.journal import open_journals
 from sandbox_agent.problems import StreamError
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from sandbox_agent.supervisor import Command, Supervisor
     from sandbox_agent.wire.base import JsonObject
+
+AUTH_REQUIRED = -32000
 
 INITIALIZE = {
     "protocolVersion": 1,
@@ -78,6 +82,7 @@ class Probe:
 
     def __init__(self, supervisor: Supervisor, *, deadline: float = 30.0) -> None:
         self._supervisor = supervisor
+        self._providers = load()[1]
         self._deadline = deadline
 
     async def __call__(self, agent: str, command: Command) -> tuple[JsonObject, ...]:
@@ -86,18 +91,36 @@ class Probe:
         Raises AgentNotInstalled, AgentProcessExited, Timeout, or StreamError when the agent answers with an error.
         """
         async with _started(self._supervisor, agent, command, self._deadline) as (connection, folder):
-            return await self._options(connection, folder)
+            return await self._options(connection, folder, keyed(command.env, self._providers))
 
-    async def _options(self, connection: AgentConnection, cwd: str) -> tuple[JsonObject, ...]:
+    async def _options(
+        self, connection: AgentConnection, cwd: str, keyed_providers: frozenset[str]
+    ) -> tuple[JsonObject, ...]:
         able = await connection.request("initialize", INITIALIZE, deadline=self._deadline)
-        params = {"cwd": cwd, "mcpServers": []}
-        session = await connection.request("session/new", params, deadline=self._deadline)
-        if not isinstance(session, dict):
+        session = await self._session(connection, cwd, able, keyed_providers)
+        if session is None:
             return ()
         if "delete" in _member(_member(able, "agentCapabilities"), "sessionCapabilities"):
             # The session was made to be asked only; agents list what they keep.
             await connection.request("session/delete", {"sessionId": session.get("sessionId")}, deadline=self._deadline)
         return options_of(session)
+
+    async def _session(
+        self, connection: AgentConnection, cwd: str, able: Any, keyed_providers: frozenset[str]
+    ) -> JsonObject | None:
+        """A new session; an agent that wants to be told first to use the key it was given is told."""
+        params = {"cwd": cwd, "mcpServers": []}
+        try:
+            made = await connection.request("session/new", params, deadline=self._deadline)
+        except RpcError as error:
+            methods = able.get("authMethods") if isinstance(able, dict) else None
+            usable = [method for method in methods if isinstance(method, dict)] if isinstance(methods, list) else []
+            method = key_method(usable, keyed_providers) if error.code == AUTH_REQUIRED else None
+            if method is None:
+                raise
+            await connection.request("authenticate", {"methodId": method}, deadline=self._deadline)
+            made = await connection.request("session/new", params, deadline=self._deadline)
+        return made if isinstance(made, dict) else None
 
 
 def options_of(session: JsonObject) -> tuple[JsonObject, ...]:

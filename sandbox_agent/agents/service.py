@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, TypeAlias
 
-    from sandbox_agent.agents.catalogue import AgentSpec, Config
+    from sandbox_agent.agents.catalogue import AgentSpec, Config, Provider
     from sandbox_agent.agents.install import Installer, Listener
     from sandbox_agent.supervisor import Command
     from sandbox_agent.wire.agents import AgentInstallResponse
@@ -71,6 +71,11 @@ class Agents:
     def root(self) -> Path:
         """Where agents are installed."""
         return self._root
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Who answers for models."""
+        return self._providers
 
     @property
     def environ(self) -> Mapping[str, str]:

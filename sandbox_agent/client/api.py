@@ -12,6 +12,7 @@ from sandbox_agent.client.calls import Call, decoder, ignore
 from sandbox_agent.client.effects import Request
 from sandbox_agent.client.results import (
     AgentInfo,
+    DoctorReport,
     EventPage,
     HealthResponse,
     PermissionInfo,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sandbox_agent.client.effects import Reply
     from sandbox_agent.wire.agents import AgentInstallRequest
     from sandbox_agent.wire.base import JsonObject
+    from sandbox_agent.wire.doctor import DoctorRequest
     from sandbox_agent.wire.sessions import (
         PermissionAnswer,
         PromptRequest,
@@ -113,6 +115,11 @@ def agent(agent_id: str, *, config: bool, no_cache: bool) -> Call[AgentInfo]:
 def install_agent(agent_id: str, request: AgentInstallRequest) -> Call[AgentInstallResponse]:
     """No read timeout: packages are fetched. Repeatable: an install that runs is joined."""
     return _send(AgentInstallResponse, "POST", "agents", agent_id, "install", body=request, read_timeout=None)
+
+
+def doctor(request: DoctorRequest) -> Call[DoctorReport]:
+    """No read timeout: every agent is started, and the server has its own deadlines for them."""
+    return _send(DoctorReport, "POST", "doctor", body=request, read_timeout=None)
 
 
 def create_session(request: SessionCreateRequest, *, repeatable: bool) -> Call[SessionInfo]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar, overload
 
 import msgspec
 
-from sandbox_agent.wire import agents, health, sessions
+from sandbox_agent.wire import agents, doctor, health, sessions
 from sandbox_agent.wire import transcript as wire_transcript
 from sandbox_agent.wire.base import Wire
 from sandbox_agent.wire.transcript import MessageItem
@@ -39,6 +39,20 @@ class AgentInfo(agents.AgentInfo, frozen=True, kw_only=True):
         from sandbox_agent import render  # noqa: PLC0415
 
         return render.agents_html([self])
+
+
+class DoctorReport(doctor.DoctorReport, omit_defaults=False, frozen=True, kw_only=True):
+    """What works where the server runs, and the command that mends what does not."""
+
+    def __str__(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.doctor_text(self)
+
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.doctor_html(self)
 
 
 class SessionInfo(sessions.SessionInfo, frozen=True, kw_only=True):

@@ -20,16 +20,21 @@ from sandbox_agent.render.cards import (
     table_html,
     table_text,
 )
+from sandbox_agent.render.doctor import Story, doctor_html, doctor_markdown, doctor_text
 from sandbox_agent.render.html import item_html, to_html
 from sandbox_agent.render.markdown import item_markdown, to_markdown
 from sandbox_agent.render.notebook import to_notebook
 from sandbox_agent.render.text import item_text, to_text
 
 __all__ = [
+    "Story",
     "agents_html",
     "agents_text",
     "card_html",
     "card_text",
+    "doctor_html",
+    "doctor_markdown",
+    "doctor_text",
     "events_html",
     "events_text",
     "item_html",

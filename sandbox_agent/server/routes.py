@@ -6,10 +6,23 @@ import re
 from typing import TYPE_CHECKING
 
 from sandbox_agent import problems as p
-from sandbox_agent.server import acp, agents, health, install, negotiate, openapi, session_events, sessions
+from sandbox_agent.server import (
+    acp,
+    agents,
+    config,
+    doctor,
+    health,
+    install,
+    negotiate,
+    openapi,
+    session_events,
+    sessions,
+)
 from sandbox_agent.server.call import MIB, RawJson, Route
 from sandbox_agent.wire import acp as acp_wire
 from sandbox_agent.wire import agents as agents_wire
+from sandbox_agent.wire import config as config_wire
+from sandbox_agent.wire import doctor as doctor_wire
 from sandbox_agent.wire import health as health_wire
 from sandbox_agent.wire import sessions as wire
 from sandbox_agent.wire.transcript import Transcript
@@ -21,6 +34,8 @@ ACP_BODY_LIMIT = 256 * MIB
 PROMPT_BODY_LIMIT = 64 * MIB
 EXECUTE = "execute"
 _STREAM = (negotiate.EVENT_STREAM,)
+_MCP = RawJson("McpServerConfig", config_wire.McpServerConfig)
+_SKILLS = RawJson("SkillsConfig", config_wire.SkillsConfig)
 _LAST_EVENT_ID = {"Last-Event-ID": "the sequence after which to go on"}
 _PREFER = {"Prefer": "`wait=N` holds the answer for up to N seconds"}
 
@@ -119,6 +134,72 @@ ROUTES: tuple[Route, ...] = (
         answers={200: (agents_wire.AgentInstallResponse, negotiate.EVENT_STREAM)},
         problems=(p.UnsupportedAgent, p.InstallFailed),
         action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/doctor",
+        endpoint=doctor.examine,
+        summary="Check the machine and the agents, each by a live handshake, and say what to run",
+        body=doctor_wire.DoctorRequest,
+        answers={200: doctor_wire.DoctorReport},
+        problems=(p.UnsupportedAgent,),
+        action=EXECUTE,
+    ),
+    Route(
+        method="GET",
+        path="/v1/config/mcp",
+        endpoint=config.get_mcp,
+        summary="Tell how an MCP server is configured for a directory",
+        query=config.McpConfigQuery,
+        answers={200: _MCP},
+        problems=(p.NotFound,),
+    ),
+    Route(
+        method="PUT",
+        path="/v1/config/mcp",
+        endpoint=config.put_mcp,
+        summary="Configure an MCP server for every session in a directory",
+        query=config.McpConfigQuery,
+        body=_MCP,
+        answers={204: None},
+        action=EXECUTE,
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/config/mcp",
+        endpoint=config.delete_mcp,
+        summary="Forget an MCP server of a directory",
+        query=config.McpConfigQuery,
+        answers={204: None},
+        problems=(p.NotFound,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/config/skills",
+        endpoint=config.get_skills,
+        summary="Tell which skills are configured for a directory",
+        query=config.SkillsConfigQuery,
+        answers={200: _SKILLS},
+        problems=(p.NotFound,),
+    ),
+    Route(
+        method="PUT",
+        path="/v1/config/skills",
+        endpoint=config.put_skills,
+        summary="Configure skills for every session in a directory",
+        query=config.SkillsConfigQuery,
+        body=_SKILLS,
+        answers={204: None},
+        action=EXECUTE,
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/config/skills",
+        endpoint=config.delete_skills,
+        summary="Forget skills of a directory",
+        query=config.SkillsConfigQuery,
+        answers={204: None},
+        problems=(p.NotFound,),
     ),
     Route(
         method="GET",
