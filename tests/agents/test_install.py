@@ -270,6 +270,33 @@ async def test_a_version_overrides_the_lock(agents: Agents, tiny: str, registrie
     assert len(left(agents.root)) == 2
 
 
+async def test_the_agent_behind_an_adapter_may_have_another_version(
+    agents: Agents, tiny: str, registries: Registries
+) -> None:
+    """Also where it is a dependency of the adapter's, at a version which that does not ask for."""
+    for version in ("1.0.0", "2.0.0"):
+        registries.npm("native", version)
+    registries.npm("tiny-agent", "1.5.0", dependencies={"native": "1.0.0"})
+    source = NpmSource(process="tiny-agent", agent="native", node="16")
+    agents._specs["tiny"] = AgentSpec(id="tiny", npm=source)
+    response = await agents.install("tiny", agent_process_version="1.5.0", agent_version="2.0.0")
+    told = {artifact.kind: artifact.version for artifact in response.artifacts}
+    assert told == {"agent_process": "1.5.0", "native_agent": "2.0.0"}
+
+
+async def test_settings_of_a_project_are_not_for_installs(
+    agents: Agents, registries: Registries, locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may run in a folder that says where packages come from; it is not asked."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    (project / "uv.toml").write_text("no-index = true\n")
+    del agents.environ["UV_NO_CONFIG"]  # type: ignore[attr-defined]
+    (locks / "snake.txt").write_text(registries.pypi("snake-agent"))
+    assert not (await agents.install("snake")).already_installed
+
+
 @pytest.mark.parametrize("version", ["file:/etc", "http://x/y.tgz", "../x", "a b"])
 async def test_only_versions_are_versions(agents: Agents, tiny: str, version: str) -> None:
     """No address and no path gets to npm that way."""

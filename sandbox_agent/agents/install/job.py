@@ -91,12 +91,14 @@ class Job:
     ) -> str:
         """Run a program to its end; its standard output. What it writes is told line by line.
 
+        It runs in the install root unless ``cwd`` says otherwise: settings that lie in a project are not for it.
+
         Raises InstallFailed when it cannot be started, ends with another code than 0, or takes too long.
         """
         words = tuple(map(str, argv))
         shown = shlex.join(words)
         environ = self._environment() | dict(env or {})
-        command = Command(argv=words, env=environ, cwd=str(cwd) if cwd else None)
+        command = Command(argv=words, env=environ, cwd=str(cwd or self.store.root))
         try:
             child = await self.supervisor.spawn(command, owner=f"install {self.spec.id}", stdin=False)
         except SpawnFailed as error:

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from sandbox_agent.agents.install.job import Job
     from sandbox_agent.agents.install.node import Node
 
-_FLAGS = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--loglevel=http")
+_FLAGS = (
+    "--ignore-scripts",
+    "--include=optional",  # programs for one platform are optional packages, whatever the user's settings leave out
+    "--global=false",
+    "--engine-strict=false",
+    "--no-audit",
+    "--no-fund",
+    "--no-update-notifier",
+    "--no-progress",
+    "--loglevel=http",
+)
 _OFFLINE = "check the network, and the registry that npm is set to (npm config get registry)"
 _MISMATCH = (
     "a package is not the one that was locked: see which registry npm is set to, or whether a proxy alters files"
