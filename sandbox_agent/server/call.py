@@ -79,9 +79,13 @@ Endpoint: TypeAlias = "Callable[[Call], Awaitable[Outcome]]"
 
 @dataclass(frozen=True, slots=True)
 class RawJson:
-    """A body that must be JSON but is handed on as the bytes that came."""
+    """A body that must be JSON but is handed on as the bytes that came.
+
+    ``schema`` is its name; ``of`` the type it describes, where that is not written by hand.
+    """
 
     schema: str
+    of: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,9 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     """The OpenAPI document of ``routes``."""
     routes = list(routes)
     structs = list(dict.fromkeys(_structs(routes)))
-    _, components = msgspec.json.schema_components(structs, ref_template=_REF)
+    raw = {raw.schema: raw.of for raw in _raws(routes)}
+    schemas, components = msgspec.json.schema_components([*structs, *raw.values()], ref_template=_REF)
+    components = dict(zip(raw, schemas[len(structs) :], strict=True)) | components
     for whole in _subclasses(Wire):
         if not whole.__struct_config__.omit_defaults and whole.__name__ in components:
             components[whole.__name__]["required"] = list(components[whole.__name__]["properties"])
@@ -101,6 +103,14 @@ def _structs(routes: Iterable[Route]) -> Iterable[type[msgspec.Struct]]:
             for option in answer if isinstance(answer, tuple) else (answer,):
                 if isinstance(option, type):
                     yield option
+
+
+def _raws(routes: Iterable[Route]) -> Iterable[RawJson]:
+    """Bodies handed on as they are, whose type is known all the same."""
+    for route in routes:
+        for body in (route.body, *route.answers.values()):
+            if isinstance(body, RawJson) and body.of is not None:
+                yield body
 
 
 def _operation(route: Route) -> dict[str, Any]:
