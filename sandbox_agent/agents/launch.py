@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -85,7 +85,10 @@ def _launcher(argv: tuple[str, ...], needs: tuple[str, ...], path: str) -> Launc
 
 
 def _interpreter(file: str) -> str | None:
-    """The program that the first line of a script names."""
+    """The program that the first line of a script names; for what we installed, the one it was built on."""
+    receipt = _receipt(Path(file).resolve().parent)
+    if isinstance(receipt.get("runsOn"), str):
+        return str(receipt["runsOn"])
     try:
         with Path(file).open("rb") as opened:
             line = opened.read(256).split(b"\n", 1)[0].decode(errors="replace")
@@ -131,8 +134,18 @@ def version(launcher: Launcher) -> str | None:
 
 
 def _manifest_version(manifest: Path) -> str | None:
-    try:
-        found = msgspec.json.decode(manifest.read_bytes()).get("version")
-    except (OSError, msgspec.DecodeError, AttributeError):
-        return None
+    found = _document(manifest).get("version")
     return found if isinstance(found, str) else None
+
+
+def _receipt(build: Path) -> dict[str, Any]:
+    return _document(build / RECEIPT)
+
+
+def _document(file: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none."""
+    try:
+        found = msgspec.json.decode(file.read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -108,7 +108,8 @@ class Agents:
             raise AgentNotInstalled(f"agent {agent} is not installed", agent=agent, hint=self._install_hint(spec))
         if launcher.interpreter is not None:
             detail = f"{launcher.path} needs {launcher.interpreter}, not found on PATH"
-            raise AgentNotInstalled(detail, agent=agent, hint=f"install {launcher.interpreter}")
+            hint = self._install_hint(spec) if spec.installable else f"install {launcher.interpreter}"
+            raise AgentNotInstalled(detail, agent=agent, hint=hint)
         return launch.command(spec, launcher, self._environ, self._providers, env=env, base_url=base_url)
 
     def keyed(self, command: Command) -> frozenset[str]:
@@ -209,8 +210,9 @@ class Agents:
             return f"not installed: {names} is not on PATH" if names else "not installed", self._install_hint(spec)
         if launcher.needs:
             names = ", ".join(launcher.needs)
-            ours = spec.installable and launcher.interpreter is None and not set(launcher.needs) & set(spec.brings)
-            hint = self._install_hint(spec, again=True) if ours else f"install {names}"
+            ours = spec.installable and not set(launcher.needs) & set(spec.brings)
+            again = launcher.interpreter is None
+            hint = self._install_hint(spec, again=again) if ours else f"install {names}"
             return f"{launcher.path} needs {names}, not found on PATH", hint
         if not credentials:
             providers = [self._providers[name] for name in spec.providers]

@@ -239,6 +239,28 @@ async def test_an_agent_that_does_not_answer_is_not_installed(
     assert left(agents.root) == []
 
 
+async def test_an_agent_whose_interpreter_went_away_is_installed_anew(
+    agents: Agents, registries: Registries, locks: Path, tmp_path: Path
+) -> None:
+    """As when the machine's Node.js was removed: it says so, and its first use mends it."""
+    own = tmp_path / "node" / "node"
+    own.parent.mkdir()
+    own.symlink_to(str(shutil.which("node")))
+    environ: Any = agents.environ
+    environ["PATH"] = f"{own.parent}:{environ['PATH']}"
+    npm_lock(locks, "tiny", "tiny-agent", registries.npm("tiny-agent"))
+    await agents.install("tiny")
+    own.unlink()
+    info = await agents.info("tiny")
+    assert f"needs {own}" in (info.problem or "")
+    assert info.hint == "sandbox-agent install-agent tiny"
+    command = await agents.command("tiny")
+    answer = await asyncio.to_thread(
+        subprocess.run, command.argv, input=b'{"id": 1}\n', capture_output=True, check=True
+    )
+    assert json.loads(answer.stdout)["id"] == 1
+
+
 async def test_no_script_of_a_package_runs(agents: Agents, registries: Registries, locks: Path, tmp_path: Path) -> None:
     scripts = {"postinstall": f"touch {tmp_path}/ran", "install": f"touch {tmp_path}/ran"}
     integrity = registries.npm("tiny-agent", scripts=scripts, hasInstallScript=True)

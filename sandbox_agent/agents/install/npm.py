@@ -82,10 +82,11 @@ async def install(job: Job, source: NpmSource, build: Path, process: str | None,
         job.tell("setup", f"setting up {script.rpartition('/')[0]}", 0.75)
         hint = f"the packages that are locked may have no program for this machine; {_other(job, wanted)}"
         await job.run([node.program, modules / script], cwd=(modules / script).parent, hint=hint)
-    _launchers(job, source, build, node)
+    runs_on = _launchers(job, source, build, node)
     artifacts = tuple(_artifacts(source, modules))
     version = artifacts[0].version
-    return Receipt(agent=job.spec.id, version=version, locked=wanted.lock is not None, artifacts=artifacts)
+    locked = wanted.lock is not None
+    return Receipt(agent=job.spec.id, version=version, locked=locked, artifacts=artifacts, runs_on=runs_on)
 
 
 def _other(job: Job, wanted: Wanted) -> str:
@@ -129,7 +130,8 @@ def _counting(job: Job, total: int) -> Callable[[str], None]:
     return tell
 
 
-def _launchers(job: Job, source: NpmSource, build: Path, node: Node) -> None:
+def _launchers(job: Job, source: NpmSource, build: Path, node: Node) -> str | None:
+    """Write them; the interpreter that the agent's runs on, where it is a script."""
     modules = build / "node_modules"
     name = source.bin or _bin_of(job, source, modules)
     for program in source.expose:
@@ -144,6 +146,7 @@ def _launchers(job: Job, source: NpmSource, build: Path, node: Node) -> None:
         first=(build / "bin",) if source.expose else (),
         last=(node.program.parent,) if node.private else (),
     )
+    return str(main[0]) if len(main) > 1 else None
 
 
 def _argv(job: Job, node: Node, program: Path) -> list[Path]:

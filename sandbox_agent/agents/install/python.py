@@ -63,7 +63,13 @@ async def install(job: Job, source: PythonSource, build: Path, version: str | No
     found = await job.run([venv / "bin" / "python", "-c", _INSTALLED, name], on_line=lambda _: None)
     write_script(build / LAUNCHER, [program, *source.args], env=job.spec.env)
     made = AgentInstallArtifact(kind="agent_process", path=str(program), source="pypi", version=found.strip() or None)
-    return Receipt(agent=job.spec.id, version=made.version, locked=wanted.locked, artifacts=(made,))
+    return Receipt(
+        agent=job.spec.id,
+        version=made.version,
+        locked=wanted.locked,
+        artifacts=(made,),
+        runs_on=str(venv / "bin" / "python"),  # a link to the interpreter that it was made with
+    )
 
 
 _INSTALLED = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"

@@ -32,12 +32,17 @@ LAUNCHER = "launch"
 
 
 class Receipt(Wire, frozen=True, kw_only=True):
-    """What a finished build is. ``locked``: every file of it was checked against a digest that came with us."""
+    """What a finished build is.
+
+    ``locked``: every file of it was checked against a digest that came with us. ``runs_on`` is the interpreter outside
+    of it without which it cannot start.
+    """
 
     agent: str
     version: str | None
     locked: bool
     artifacts: tuple[AgentInstallArtifact, ...]
+    runs_on: str | None = None
     made_ms: int = 0
 
 
