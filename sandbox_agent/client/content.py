@@ -1,7 +1,6 @@
 """Turning what a user passes as a prompt into ACP content blocks.
 
-https://agentclientprotocol.com/protocol/content: every agent takes ``text`` and ``resource_link``; ``image``,
-``audio`` and ``resource`` only those that say so in ``promptCapabilities``.
+Which of them an agent takes, and in what form, is said in `sandbox_agent.wire.content`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from sandbox_agent.client.errors import ContentNotSupported
+from sandbox_agent.wire.content import NEEDS, suited
 
 if TYPE_CHECKING:
     from sandbox_agent.wire.base import JsonObject
@@ -31,8 +31,6 @@ Content: TypeAlias = str | bytes | Path | Mapping[str, Any] | SavesAsImage
 
 Prompt: TypeAlias = Content | Iterable[Content]
 
-_NEEDS = {"image": "image", "audio": "audio", "resource": "embeddedContext"}
-
 _IMAGE_MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -46,7 +44,7 @@ def to_prompt(
 ) -> str | tuple[JsonObject, ...]:
     """The wire's form of ``prompt``: a text stays a text, anything else becomes blocks.
 
-    ``capabilities`` are the agent's; where they are known, content it does not take raises
+    ``capabilities`` are the agent's; where they are known, content it takes in no form raises
     :class:`ContentNotSupported`. A path is linked, or with ``embed_files`` (the server is on another machine) its
     content is sent.
     """
@@ -118,10 +116,8 @@ def embed(path: Path) -> JsonObject:
 def _check(blocks: tuple[JsonObject, ...], capabilities: Mapping[str, Any] | None) -> None:
     if capabilities is None:
         return
-    takes = capabilities.get("promptCapabilities") or {}
     for block in blocks:
-        need = _NEEDS.get(block["type"])
-        if need is not None and not takes.get(need):
+        if block["type"] in NEEDS and suited(block, capabilities) is None:
             raise ContentNotSupported(
                 f"this agent does not take {block['type']} blocks",
                 hint="save it to a file in the session's directory and pass its Path",

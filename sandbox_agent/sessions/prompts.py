@@ -9,6 +9,7 @@ import msgspec
 from sandbox_agent.problems import InvalidRequest
 from sandbox_agent.sessions.fold_faults import usage_of
 from sandbox_agent.wire.base import JsonObject
+from sandbox_agent.wire.content import suited, taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,6 @@ FINAL = frozenset({"completed", "cancelled", "failed"})
 
 AGENT_EXITED = "agent_exited"
 
-# content block type -> the capability an agent must have said for it (ACP: text and resource_link always work)
-_CAPABILITIES = {"image": "image", "audio": "audio", "resource": "embeddedContext"}
 _MEMBERS = {
     "text": ("text",),
     "image": ("data", "mimeType"),
@@ -63,20 +62,24 @@ def blocks_of(prompt: str | tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
     return prompt
 
 
-def check_accepted(blocks: tuple[JsonObject, ...], capabilities: Mapping[str, Any] | None, *, agent: str) -> None:
-    """Raise ``InvalidRequest`` when a block needs what the agent did not say it can take."""
-    offered = (capabilities or {}).get("promptCapabilities")
-    offered = offered if isinstance(offered, dict) else {}
-    for index, block in enumerate(blocks):
-        needed = _CAPABILITIES.get(block["type"])
-        if needed and offered.get(needed) is not True:
-            taken = ["text", "resource_link", *(kind for kind, name in _CAPABILITIES.items() if offered.get(name))]
-            raise InvalidRequest(
-                f"{agent} takes no {block['type']} content (prompt[{index}])",
-                hint=f"it takes {', '.join(taken)}",
-                agent=agent,
-                available=taken,
-            )
+def for_agent(
+    blocks: tuple[JsonObject, ...], capabilities: Mapping[str, Any] | None, *, agent: str
+) -> tuple[JsonObject, ...]:
+    """The blocks in forms the agent takes; raises ``InvalidRequest`` for one that has none."""
+    return tuple(_for_agent(index, block, capabilities, agent) for index, block in enumerate(blocks))
+
+
+def _for_agent(index: int, block: JsonObject, capabilities: Mapping[str, Any] | None, agent: str) -> JsonObject:
+    form = suited(block, capabilities)
+    if form is None:
+        known = taken(capabilities)
+        raise InvalidRequest(
+            f"{agent} takes no {block['type']} content (prompt[{index}])",
+            hint=f"it takes {', '.join(known)}: save it to a file it can read, and link that",
+            agent=agent,
+            available=known,
+        )
+    return form
 
 
 def started(prompt: PromptInfo, *, now_ms: int, first_sequence: int, options: AgentOptions) -> PromptInfo:

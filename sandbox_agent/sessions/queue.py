@@ -31,6 +31,7 @@ from sandbox_agent.sessions.prompts import (
     FINAL,
     Outcome,
     ended,
+    for_agent,
     outcome_of,
     started,
     with_last,
@@ -248,7 +249,10 @@ class PromptQueue:
         except Problem as problem:
             core.change(error=problem.document())
             return Outcome(state="failed", error=problem.document())
-        blocks = list(job.info.prompt)
+        try:
+            blocks = list(for_agent(job.info.prompt, core.row.agent_capabilities, agent=core.row.agent))
+        except Problem as problem:  # another version of the agent than when the prompt was accepted
+            return Outcome(state="failed", error=problem.document())
         if core.row.priming and (past := priming(await self._view.snapshot(), core.settings.priming_characters)):
             blocks.insert(0, past)
         # Not before: processes that ended while the agent was restored end no turn, and what was not sent yet may be

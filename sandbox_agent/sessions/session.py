@@ -14,7 +14,7 @@ from sandbox_agent.sessions.options import CHOICES, not_accepted, plan
 from sandbox_agent.sessions.outfit import Outfit
 from sandbox_agent.sessions.permissions import resolved
 from sandbox_agent.sessions.policy import as_policy
-from sandbox_agent.sessions.prompts import blocks_of, check_accepted
+from sandbox_agent.sessions.prompts import blocks_of, for_agent
 from sandbox_agent.sessions.queue import PromptQueue
 from sandbox_agent.sessions.records import PermissionRow
 from sandbox_agent.sessions.updates import ToolCalls
@@ -66,7 +66,7 @@ class Session:
 
     async def prompt(self, request: PromptRequest, key: str | None) -> PromptInfo:
         blocks = blocks_of(request.prompt)
-        check_accepted(blocks, self.core.row.agent_capabilities, agent=self.core.row.agent)
+        for_agent(blocks, self.core.row.agent_capabilities, agent=self.core.row.agent)  # else it is refused now
         return await self.queue.submit(blocks, key)
 
     async def update(self, request: SessionUpdateRequest) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox_agent.problems import InvalidRequest
 from sandbox_agent.sessions.options import AgentOptions
-from sandbox_agent.sessions.prompts import CANCELLED, blocks_of, check_accepted, ended, outcome_of, started
+from sandbox_agent.sessions.prompts import CANCELLED, blocks_of, ended, for_agent, outcome_of, started
 from sandbox_agent.wire.sessions import PromptInfo
 
 QUEUED = PromptInfo(id="p", session_id="s", state="queued", created_at_ms=1, prompt=({"type": "text", "text": "hi"},))
@@ -49,13 +49,13 @@ def test_content_the_agent_cannot_take_is_refused_with_what_it_takes() -> None:
     image = {"type": "image", "data": "", "mimeType": "image/png"}
     audio = {"type": "audio", "data": "", "mimeType": "audio/wav"}
     blocks: tuple[dict[str, Any], ...] = (*blocks_of("look"), image)
-    check_accepted(blocks, {"promptCapabilities": {"image": True}}, agent="agent")
+    for_agent(blocks, {"promptCapabilities": {"image": True}}, agent="agent")
     with pytest.raises(InvalidRequest, match=r"takes no audio content \(prompt\[1\]\) .*text, resource_link, image"):
-        check_accepted((image, audio), {"promptCapabilities": {"image": True, "audio": False}}, agent="agent")
+        for_agent((image, audio), {"promptCapabilities": {"image": True, "audio": False}}, agent="agent")
     for capabilities in (None, {}, {"promptCapabilities": None}):
         with pytest.raises(InvalidRequest, match="it takes text, resource_link"):
-            check_accepted(blocks, capabilities, agent="agent")
-        check_accepted(blocks_of("text"), capabilities, agent="agent")
+            for_agent(blocks, capabilities, agent="agent")
+        for_agent(blocks_of("text"), capabilities, agent="agent")
 
 
 def test_an_answer_keeps_its_stop_reason_usage_and_meta() -> None:
