@@ -1,8 +1,10 @@
 """The one ordered write queue: everything that is appended goes through here to the store, and back as news.
 
 A writer thread takes all that has queued, carries it out as one transaction (a group commit), and tells the event
-loop once a commit. While the store cannot write, what is queued waits in memory and readers are served from there;
-``writable`` is cleared at the bound, which pauses the producers.
+loop once a commit. A small segment that comes while everything before it is safe is jotted down beside the store
+instead, where the store can: it is safe at once, and is queued a little later. So what a crash leaves is always all
+operations up to some moment. While the store cannot write, what is queued waits in memory and readers are served from
+there; ``writable`` is cleared at the bound, which pauses the producers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from sandbox_agent.journal.clock import Clock
 from sandbox_agent.journal.lender import Lender
 from sandbox_agent.journal.segment import StoreHealth
-from sandbox_agent.journal.store import Operation, Settled, StoreFault
+from sandbox_agent.journal.store import Operation, Settled, StoreFault, Write
 from sandbox_agent.problems import SandboxAgentError
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Limits:
     cache_bytes: int = 32 << 20  # kept of all journals together
     batch_bytes: int = 1 << 20  # one transaction
     batch_operations: int = 4096
+    jot_s: float = 0.2  # after so long, or so much, what was jotted down is committed
+    jot_bytes: int = 64 << 10
     retry_s: float = 0.5  # how often a store that could not write is tried again
     idle_s: float = 1.0  # when a pause is long enough for housekeeping
 
@@ -116,6 +120,11 @@ class Engine:
         self.health = StoreHealth(persisted=True) if store.persistent else MEMORY_ONLY
         self.degraded = False
         self._queue: queue.SimpleQueue[Operation] = queue.SimpleQueue()
+        self._unsafe = 0  # operations on the writer's thread that a crash would lose
+        self._handed = 0  # all on the writer's thread
+        self._jotted: list[Operation] = []  # for the writer's thread, later
+        self._jotted_bytes = 0
+        self._later: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._cached: dict[Cached, int] = {}
         self._cached_bytes = 0
@@ -149,7 +158,7 @@ class Engine:
         if self._thread is not None:
             self._lender.stop()
             self._stopping.set()
-            self._queue.put(_Stop())
+            self._hand_over(_Stop())
             await asyncio.to_thread(self._thread.join)
             self._thread = None
             self._release_barriers()
@@ -171,8 +180,33 @@ class Engine:
         self._queued_bytes += operation.weight
         if self._queued_bytes > self.limits.queue_bytes:
             self.writable.clear()
-        self._queue.put(operation)
-        self._lender.watch()
+        if not self._unsafe and not self.degraded and isinstance(operation, Write) and self.store.jot(operation):
+            self._jotted.append(operation)
+            self._jotted_bytes += operation.weight
+            operation.safe()
+            if self._jotted_bytes > self.limits.jot_bytes:
+                self._hand_over()
+            elif self._later is None:
+                self._later = self._loop.call_later(self.limits.jot_s, self._hand_over)
+        else:
+            self._hand_over(operation)
+            self._lender.watch()
+
+    def _hand_over(self, operation: Operation | None = None) -> None:
+        """Gives the writer's thread what was jotted down, and the operation."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        for jotted in self._jotted:
+            self._queue.put(jotted)
+        self._handed += len(self._jotted)
+        self._jotted.clear()
+        self._jotted_bytes = 0
+        if operation is not None:
+            self._handed += 1
+            operation.unsafe = True
+            self._unsafe += 1
+            self._queue.put(operation)
 
     async def barrier(self) -> bool:
         """Waits until all that was queued before is on disk: true; false when it is not persisted."""
@@ -211,9 +245,13 @@ class Engine:
             self._behind.pop(journal, None)
 
     def _committed(self, batch: Sequence[Operation]) -> None:
+        self._handed -= len(batch)
         for operation in batch:
             self._queued_bytes -= operation.weight
+            self._unsafe -= operation.unsafe
             operation.committed()
+        if not self._handed and not self._jotted:
+            self.store.clear_jots()
         if not self.writable.is_set() and self._queued_bytes <= self.limits.queue_bytes // 2:
             self.writable.set()
 

@@ -34,6 +34,9 @@ class _Write(Write):
         super().__init__(journal.number, segment, steady_ms, total)
         self._journal = journal
 
+    def safe(self) -> None:
+        self._journal.show(self.segment)
+
     def committed(self) -> None:
         self._journal.stored(self.segment)
 
@@ -267,16 +270,20 @@ class Journal:
 
     # News from the store, on the event loop
 
+    def show(self, segment: Segment) -> None:
+        """The segment survives a crash: readers may see it."""
+        if segment.last > self.visible and not self._discarded:
+            self.visible = segment.last
+            self._wake()
+
     def stored(self, segment: Segment) -> None:
-        """The segment is on disk (or in the memory store): readers may see it."""
+        """The segment is in the store."""
         if self._discarded:
             return
         self._durable = max(self._durable, segment.last)
         if self._durable == self.head:
             self._engine.behind(self, waits=False)
-        if segment.last > self.visible:
-            self.visible = segment.last
-            self._wake()
+        self.show(segment)
         self._stored_bytes += segment.size
         self._check()
         window = self._engine.limits.window_bytes

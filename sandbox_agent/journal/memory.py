@@ -88,6 +88,12 @@ class MemoryStore(Store):
                 case _:
                     pass
 
+    def jot(self, write: Write) -> bool:  # noqa: ARG002  everything is carried out at once
+        return False
+
+    def clear_jots(self) -> None:
+        """There are none."""
+
     def _trim(self, trim: Trim) -> None:
         kept = self._journals.get(trim.journal)
         if kept is None:

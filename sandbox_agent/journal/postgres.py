@@ -210,6 +210,12 @@ class PostgresStore(Store):
                     pass
         _insert(cursor, rows)
 
+    def jot(self, write: Write) -> bool:  # noqa: ARG002  the database alone keeps what is shown
+        return False
+
+    def clear_jots(self) -> None:
+        """There are none."""
+
     def tidy(self, *, idle: bool) -> bool:  # noqa: ARG002  the database keeps house by itself
         return False
 

@@ -17,6 +17,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from sandbox_agent.journal.jots import Jots
 from sandbox_agent.journal.store import (
     Create,
     Drop,
@@ -63,6 +64,8 @@ CHECKPOINT_BYTES = 16 << 20
 IDLE_CHECKPOINT_BYTES = 64 << 10
 #: Free pages given back to the file system in one idle moment.
 VACUUM_PAGES = 1024
+#: Beyond any number of an entry.
+NEVER = 1 << SHIFT
 #: What a transaction adds to the log beside its data: at least a page or two.
 TRANSACTION_BYTES = 8 << 10
 
@@ -163,12 +166,14 @@ class SqliteStore(Store):
         self._readers: list[sqlite3.Connection] = []
         self._log_bytes = 0
         self._freed = False
+        self._jots: Jots
 
     def open(self) -> Opened:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._take_lock()
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            self._jots = Jots(self.path.with_name(f"{self.path.name}-jots"))
         except OSError as error:
             raise StoreUnavailable(
                 f"the store {self.path} cannot be opened: {error.strerror}",
@@ -219,12 +224,24 @@ class SqliteStore(Store):
             writer.execute("COMMIT")
         for pragma in ("journal_mode=WAL", "wal_autocheckpoint=0", f"journal_size_limit={CHECKPOINT_BYTES}"):
             writer.execute(f"PRAGMA {pragma}").fetchall()
+        self._commit_jots()
         if self._doubtful:
             writer.execute(SKIP)
             self._doubt(False)
         highest = writer.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0]
         dropped = [row[0] for row in writer.execute("SELECT id FROM journal WHERE name IS NULL")]
         return Opened(highest, dropped)
+
+    def _commit_jots(self) -> None:
+        """Takes up what a killed server had shown and not committed; what it had trimmed or dropped stays away."""
+        found = self._jots.read()
+        kept = dict(self._writer.execute("SELECT id, first FROM journal WHERE name IS NOT NULL"))
+        writes = [write for write in found if write.segment.last >= kept.get(write.journal, NEVER)]
+        self._writer.execute("BEGIN IMMEDIATE")
+        for start in range(0, len(writes), ROWS):
+            self._insert(writes[start : start + ROWS])
+        self._writer.execute("COMMIT")
+        self._jots.clear()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
@@ -248,6 +265,12 @@ class SqliteStore(Store):
         if self._doubtful and any(isinstance(operation, Settled) for operation in batch):
             self._doubt(False)
         self._log_bytes += TRANSACTION_BYTES + sum(operation.weight for operation in batch)
+
+    def jot(self, write: Write) -> bool:
+        return self._jots.add(write)
+
+    def clear_jots(self) -> None:
+        self._jots.clear()
 
     def _transact(self, batch: Sequence[Operation]) -> None:
         execute = self._writer.execute
@@ -326,6 +349,9 @@ class SqliteStore(Store):
         self._readers.clear()
         with contextlib.suppress(AttributeError):
             self._writer.close()
+        with contextlib.suppress(AttributeError):
+            self._jots.close()
+            del self._jots
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -27,13 +27,14 @@ class StoreFault(StoreUnavailable):
 class Operation:
     """One entry of the write queue. ``committed`` is called on the event loop once the store holds it."""
 
-    __slots__ = ("weight",)
+    __slots__ = ("unsafe", "weight")
 
     #: False for those that only pass through the queue.
     stored: ClassVar[bool] = True
 
     def __init__(self, weight: int = OVERHEAD) -> None:
         self.weight = weight  # bytes of memory held while it waits
+        self.unsafe = False  # whether it waits for its commit and a crash would lose it
 
     def committed(self) -> None:
         """Nothing to tell."""
@@ -57,10 +58,14 @@ class Write(Operation):
 
     def __init__(self, journal: int, segment: Segment, steady_ms: int, total: int) -> None:
         self.weight = segment.size + OVERHEAD * len(segment.payloads)
+        self.unsafe = False
         self.journal = journal
         self.segment = segment
         self.steady_ms = steady_ms
         self.total = total
+
+    def safe(self) -> None:
+        """Called on the event loop: it survives a crash from now on, though it is not committed yet."""
 
 
 class Trim(Operation):
@@ -213,6 +218,15 @@ class Store(Protocol):
 
     def commit(self, batch: Sequence[Operation]) -> None:
         """Carries out the batch as one transaction, in order. Raises ``StoreFault``."""
+
+    def jot(self, write: Write) -> bool:
+        """On the loop, in microseconds: has the write survive a crash, though it will be committed later.
+
+        False when it does not: it is no small one, or the store does not do so.
+        """
+
+    def clear_jots(self) -> None:
+        """On the loop: all that was jotted down has been committed."""
 
     def tidy(self, *, idle: bool) -> bool:
         """Housekeeping between batches; true when an idle moment could be used for more."""

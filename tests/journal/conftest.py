@@ -189,7 +189,7 @@ async def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> N
 def held_back(journals: Journals) -> Iterator[None]:
     """Within it, the store's writer gets nothing done."""
     store = journals._engine.store
-    commit = store.commit
+    commit, jot = store.commit, store.jot
     go_on = threading.Event()
 
     def held(batch: Sequence[Operation]) -> None:
@@ -198,8 +198,10 @@ def held_back(journals: Journals) -> Iterator[None]:
 
     if store.threaded:
         store.commit = held  # type: ignore[method-assign]
+        store.jot = lambda _: False  # type: ignore[method-assign]
     yield
     store.commit = commit  # type: ignore[method-assign]
+    store.jot = jot  # type: ignore[method-assign]
     go_on.set()
 
 

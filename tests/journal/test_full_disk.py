@@ -134,7 +134,7 @@ async def test_streams_go_on_and_all_is_caught_up(disk: Disk, tools: Tools) -> N
 
 async def test_producers_pause_at_the_bound(disk: Disk, tools: Tools) -> None:
     """With more waiting in memory than the budget, ``writable`` is cleared; it is set once the store has caught up."""
-    journals = await disk.start(Limits(retry_s=0.02, queue_bytes=300_000))
+    journals = await disk.start(Limits(retry_s=0.02, queue_bytes=300_000, jot_bytes=4000))
     journal = await journals.open("a")
     assert journal.writable.is_set()
     await fill(journals, journal)

@@ -1,0 +1,89 @@
+"""What was shown before it was committed: a file beside the database that a restart reads.
+
+A small segment is appended here by one ``write`` on the event loop, which is enough to survive the death of the
+process (``kill -9``), as a commit that is not synchronised is; the writer's thread commits it with others a little
+later. To and fro between the threads, and a transaction for each event, cost several times as much.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+from sandbox_agent.journal.store import Write, pack_lengths, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: The file's bytes at most; then the writer has to get on first.
+MOST_BYTES = 1 << 20
+#: Larger segments are committed at once: bulk, for which nobody waits.
+LARGEST = 16 << 10
+
+# CRC of all that follows, then how much follows the head: lengths, data; then the row's numbers.
+_HEAD = struct.Struct("<IIIQQQQQB")
+_CRC_BYTES = 4
+
+
+def pack(write: Write) -> bytes:
+    """One jot."""
+    segment = write.segment
+    payloads = segment.payloads
+    lengths = pack_lengths(payloads)
+    numbers = (write.journal, segment.first, segment.created_ms, write.steady_ms, write.total, segment.sender)
+    rest = b"".join([_HEAD.pack(0, len(lengths), segment.size, *numbers)[_CRC_BYTES:], lengths, *payloads])
+    return zlib.crc32(rest).to_bytes(_CRC_BYTES, "little") + rest
+
+
+def parse(content: bytes) -> Iterator[Write]:
+    """The jots in ``content``, up to the first that is not whole: the last one may be torn (by a power cut)."""
+    at = 0
+    while at + _HEAD.size <= len(content):
+        crc, some, more, journal, first, created_ms, steady_ms, total, sender = _HEAD.unpack_from(content, at)
+        data_at = at + _HEAD.size + some
+        end = data_at + more
+        if end > len(content) or zlib.crc32(content[at + _CRC_BYTES : end]) != crc:
+            return
+        segment = unpack(first, created_ms, sender, content[data_at - some : data_at], content[data_at:end])
+        yield Write(journal, segment, steady_ms, total)
+        at = end
+
+
+class Jots:
+    """The file at ``path``, made with mode 0600. Raises OSError when it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def read(self) -> list[Write]:
+        """What the last server jotted down and may not have committed."""
+        return list(parse(os.pread(self._fd, self._size, 0)))
+
+    def add(self, write: Write) -> bool:
+        """False when it was not kept: no room, or too large."""
+        if write.weight > LARGEST or self._size > MOST_BYTES:
+            return False
+        jot = pack(write)
+        written = 0
+        with contextlib.suppress(OSError):
+            written = os.write(self._fd, jot)
+        if written == len(jot):
+            self._size += written
+            return True
+        if written:
+            os.ftruncate(self._fd, self._size)
+        return False
+
+    def clear(self) -> None:
+        """All of it was committed."""
+        if self._size:
+            os.ftruncate(self._fd, 0)
+            self._size = 0
+
+    def close(self) -> None:
+        os.close(self._fd)

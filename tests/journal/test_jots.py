@@ -1,0 +1,185 @@
+"""Small segments that are safe, and shown, before they are committed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox_agent.journal import Limits, Retention, Segment, Sender
+from sandbox_agent.journal.jots import LARGEST, MOST_BYTES, Jots, pack, parse
+from sandbox_agent.journal.store import Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sandbox_agent.journal import Journals
+    from sandbox_agent.journal.store import Operation
+    from tests.journal.conftest import Place, Tools
+
+LATER = Limits(jot_s=3600)
+
+writes = st.builds(
+    lambda journal, first, sender, payloads: Write(journal, Segment(first, 1_800_000_000_000, sender, payloads), 5, 7),
+    st.integers(1, 1 << 23),
+    st.integers(1, 1 << 39),
+    st.sampled_from(Sender),
+    st.lists(st.binary(max_size=50), min_size=1, max_size=5),
+)
+
+
+def content(write: Write) -> tuple[object, ...]:
+    segment = write.segment
+    numbers = write.journal, segment.first, segment.created_ms, segment.sender, write.steady_ms, write.total
+    return *numbers, segment.payloads
+
+
+@given(st.lists(writes, max_size=4), st.data())
+def test_what_is_whole_is_read_whatever_follows(given: list[Write], data: st.DataObject) -> None:
+    """Jots come back as they were; where the file was torn, those before it do."""
+    packed = [pack(write) for write in given]
+    joined = b"".join(packed)
+    assert [content(write) for write in parse(joined)] == [content(write) for write in given]
+    cut = data.draw(st.integers(0, len(joined)))
+    whole = sum(sum(map(len, packed[: n + 1])) <= cut for n in range(len(packed)))
+    for torn in (joined[:cut], joined[:cut] + bytes(len(joined) - cut)):
+        assert [content(write) for write in parse(torn)][:whole] == [content(write) for write in given[:whole]]
+
+
+def one(number: int, payload: bytes = b"x") -> Write:
+    return Write(1, Segment(number, 0, Sender.AGENT, [payload]), 0, 0)
+
+
+def test_the_file_has_a_limit_and_is_emptied(tmp_path: Path) -> None:
+    """Large segments are not for it, nor more than its limit; cleared, it takes some again."""
+    jots = Jots(tmp_path / "jots")
+    assert not jots.add(one(1, b"x" * LARGEST))
+    taken = 1
+    while jots.add(one(taken, b"x" * 10_000)):
+        taken += 1
+    assert MOST_BYTES < (tmp_path / "jots").stat().st_size < MOST_BYTES + 20_000
+    assert [write.segment.first for write in jots.read()] == list(range(1, taken))
+    jots.clear()
+    assert jots.add(one(1))
+    jots.close()
+
+
+def test_a_full_disk_leaves_no_half_of_a_jot(tmp_path: Path) -> None:
+    """What could not be written whole is taken back, and said."""
+    path = tmp_path / "jots"
+    path.symlink_to("/dev/full")
+    jots = Jots(path)
+    assert not jots.add(one(1))
+    jots.close()
+
+
+@contextlib.contextmanager
+def held_commits(journals: Journals) -> Iterator[None]:
+    """Within it, the writer's thread gets nothing done."""
+    store = journals._engine.store
+    commit = store.commit
+    go_on = threading.Event()
+
+    def held(batch: Sequence[Operation]) -> None:
+        go_on.wait()
+        commit(batch)
+
+    store.commit = held  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+def left_by_a_killed_server(place: Place, copy: Path) -> Path:
+    """What the running server's death would leave: its files as they are."""
+    copy.mkdir()
+    for file in Path(place.where).parent.glob("store.db*"):
+        if not file.name.endswith(("-shm", "-lock")):
+            shutil.copy(file, copy)
+    return copy / "store.db"
+
+
+def jotted(place: Place) -> bytes:
+    """What is in the file."""
+    return Path(f"{place.where}-jots").read_bytes()
+
+
+async def test_a_small_segment_is_shown_and_survives_before_its_commit(
+    sqlite: Place, tools: Tools, tmp_path: Path
+) -> None:
+    """A reader gets it while the store commits nothing, and the next server has it, with the numbers going on."""
+    journals = await sqlite.start()
+    journal = await journals.open("a")
+    await journals.records.durable()
+    with held_commits(journals):
+        assert journal.extend([b"one", b"two"]) == 2
+        assert journal.append(b"three") == 3
+        assert await tools.read_all(journal) == [(1, b"one"), (2, b"two"), (3, b"three")]
+        next_life = tools.Place(left_by_a_killed_server(sqlite, tmp_path / "copy"))
+    again = await (await next_life.start()).open("a")
+    assert await tools.read_all(again) == [(1, b"one"), (2, b"two"), (3, b"three")]
+    assert again.append(b"four") == 4
+    await next_life.stop()
+
+
+async def test_nothing_overtakes_what_is_not_safe(sqlite: Place, tools: Tools) -> None:
+    """What comes after a record, or after a large segment, is shown only once these are committed."""
+    journals = await sqlite.start()
+    journal = await journals.open("a")
+    await journals.records.durable()
+    with held_commits(journals):
+        journals.records.put("kind", "key", b"first")
+        journal.append(b"then")
+        await asyncio.sleep(0.05)
+        assert journal.visible == 0
+    await tools.eventually(lambda: journal.visible == 1)
+    await tools.eventually(lambda: not journals._engine._unsafe)
+    journal.append(b"now at once")
+    assert journal.visible == 2
+
+
+async def test_what_is_committed_is_crossed_out(sqlite: Place, tools: Tools) -> None:
+    """A moment later the small segments are in the database, and the file beside it is empty."""
+    journals = await sqlite.start(limits=Limits(jot_s=0.01))
+    journal = await journals.open("a")
+    await journals.records.durable()
+    journal.append(b"one")
+    assert jotted(sqlite)
+    await tools.eventually(lambda: not jotted(sqlite))
+    assert await tools.read_all(journal) == [(1, b"one")]
+
+
+@pytest.mark.parametrize("how", ["trimmed", "deleted"])
+async def test_what_went_stays_away(sqlite: Place, tools: Tools, tmp_path: Path, how: str) -> None:
+    """What was trimmed or deleted after it was jotted down does not come back with the next server."""
+    journals = await sqlite.start(limits=LATER)
+    journal, other = await journals.open("a"), await journals.open("b")
+    await journals.records.durable()
+    for number in range(1, 11):
+        journal.append(b"%d" % number * 100)
+    other.append(b"keeps")
+    before = jotted(sqlite)
+    await journal.durable()
+    if how == "trimmed":
+        journal.retention = Retention(max_bytes=300)
+        await tools.eventually(lambda: journal.first > 1)
+    else:
+        await journals.delete("a")
+    await journals.records.durable()
+    path = left_by_a_killed_server(sqlite, tmp_path / "copy")
+    path.with_name(f"{path.name}-jots").write_bytes(before)
+    next_life = tools.Place(path)
+    again = await next_life.start()
+    assert await tools.read_all(await again.open("b")) == [(1, b"keeps")]
+    found = await again.open("a")
+    kept = range(journal.first, 11) if how == "trimmed" else range(1, 1)
+    assert [number for number, _ in await tools.read_all(found, found.first - 1)] == list(kept)
+    await next_life.stop()
