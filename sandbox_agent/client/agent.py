@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from sandbox_agent.client import api, discovery, programs
+from sandbox_agent.client import api, discovery, installs, programs
 from sandbox_agent.client.acp import AcpServer
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
@@ -20,7 +20,7 @@ from sandbox_agent.wire.doctor import DoctorRequest
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sandbox_agent.client.requests import Policy
     from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
-    from sandbox_agent.wire.agents import AgentInstallResponse
+    from sandbox_agent.wire.agents import AgentInstallResponse, InstallProgress
 
 
 class SandboxAgent(AgentBase):
@@ -156,16 +156,20 @@ class SandboxAgent(AgentBase):
         reinstall: bool = False,
         agent_version: str | None = None,
         agent_process_version: str | None = None,
+        on_progress: Callable[[InstallProgress], object] | None = None,
     ) -> AgentInstallResponse:
         """Install an agent where the server runs; what is there already is kept, unless ``reinstall`` says otherwise.
 
         ``agent_version`` is of the agent itself, ``agent_process_version`` of the program that speaks ACP for it;
-        without them the versions are those that the server has locked. Raises :class:`InstallFailed`.
+        without them the versions are those that the server has locked. ``on_progress`` is called with each step, and
+        with each line of what the programs that install write. Raises :class:`InstallFailed`.
         """
         request = AgentInstallRequest(
             reinstall=reinstall or None, agent_version=agent_version, agent_process_version=agent_process_version
         )
-        return self._driver.run(perform(api.install_agent(agent_id, request)))
+        if on_progress is None:
+            return self._driver.run(perform(api.install_agent(agent_id, request)))
+        return self._driver.run(installs.install(agent_id, request), on_progress)
 
     def doctor(self, agents: Sequence[str] | None = None, *, offline: bool = False) -> DoctorReport:
         """Check the server's machine and its agents: each of ``agents`` (default: all) is greeted and ended again.

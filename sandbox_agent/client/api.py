@@ -117,6 +117,17 @@ def install_agent(agent_id: str, request: AgentInstallRequest) -> Call[AgentInst
     return _send(AgentInstallResponse, "POST", "agents", agent_id, "install", body=request, read_timeout=None)
 
 
+def install_stream(agent_id: str, request: AgentInstallRequest) -> Request:
+    """The same, with its progress as server-sent events."""
+    return Request(
+        "POST",
+        _path("agents", agent_id, "install"),
+        headers=(*ACCEPT_STREAM, JSON),
+        body=msgspec.json.encode(request),
+        read_timeout=45.0,
+    )
+
+
 def doctor(request: DoctorRequest) -> Call[DoctorReport]:
     """No read timeout: every agent is started, and the server has its own deadlines for them."""
     return _send(DoctorReport, "POST", "doctor", body=request, read_timeout=None)

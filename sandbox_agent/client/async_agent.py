@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from sandbox_agent.client import api, discovery, programs
+from sandbox_agent.client import api, discovery, installs, programs
 from sandbox_agent.client.acp import AsyncAcpServer
 from sandbox_agent.client.async_driver import AsyncDriver
 from sandbox_agent.client.async_session import AsyncSession
@@ -21,7 +21,7 @@ from sandbox_agent.wire.doctor import DoctorRequest
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sandbox_agent.client.requests import Policy
     from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
-    from sandbox_agent.wire.agents import AgentInstallResponse
+    from sandbox_agent.wire.agents import AgentInstallResponse, InstallProgress
 
 
 class AsyncSandboxAgent(AgentBase):
@@ -162,12 +162,15 @@ class AsyncSandboxAgent(AgentBase):
         reinstall: bool = False,
         agent_version: str | None = None,
         agent_process_version: str | None = None,
+        on_progress: Callable[[InstallProgress], object] | None = None,
     ) -> AgentInstallResponse:
         """See :meth:`SandboxAgent.install_agent`."""
         request = AgentInstallRequest(
             reinstall=reinstall or None, agent_version=agent_version, agent_process_version=agent_process_version
         )
-        return await self._driver.run(perform(api.install_agent(agent_id, request)))
+        if on_progress is None:
+            return await self._driver.run(perform(api.install_agent(agent_id, request)))
+        return await self._driver.run(installs.install(agent_id, request), on_progress)
 
     async def doctor(self, agents: Sequence[str] | None = None, *, offline: bool = False) -> DoctorReport:
         """See :meth:`SandboxAgent.doctor`."""

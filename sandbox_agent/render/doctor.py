@@ -18,6 +18,7 @@ _CHECK_HEADS = ("Check", "", "Found", "What to run")
 _AGENT_HEADS = ("Agent", "Ready", "Version", "Credentials", "Handshake", "What is wrong", "What to run")
 _BUILTIN = "mock"
 _FEW = 3
+_NEEDLESS = "not needed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,9 @@ def verdict(report: DoctorReport) -> str:
     if real:
         return f"Ready: {', '.join(ready)}."
     others = [agent for agent in report.agents if agent.fix and not agent.usable]
-    first = next((agent for agent in others if agent.credentials is not None), others[0] if others else None)
+    first = next(
+        (agent for agent in others if agent.credentials not in {None, _NEEDLESS}), others[0] if others else None
+    )
     step = f" To get {first.name} ready: {first.fix}" if first is not None else ""
     return (f"Only the {_BUILTIN} agent is ready." if ready else "No agent is ready.") + step
 
@@ -71,7 +74,7 @@ def _worth_showing(report: DoctorReport) -> tuple[list[AgentCheck], str]:
     """The agents that somebody wants here; the many others in a line."""
     if len(report.agents) <= _FEW:
         return list(report.agents), ""
-    shown = [agent for agent in report.agents if agent.installed or agent.credentials not in {None, "not needed"}]
+    shown = [agent for agent in report.agents if agent.installed or agent.credentials not in {None, _NEEDLESS}]
     others = [agent.id for agent in report.agents if agent not in shown]
     rest = f"Not installed: {', '.join(others)}. To install one: sandbox-agent install-agent AGENT" if others else ""
     return shown, rest
@@ -106,7 +109,7 @@ def _told(agent: AgentCheck, story: Story) -> bool:
 
 
 def _providers(report: DoctorReport) -> str:
-    known = {agent.credentials for agent in report.agents if agent.credentials not in {None, "not needed"}}
+    known = {agent.credentials for agent in report.agents if agent.credentials not in {None, _NEEDLESS}}
     return f"Credentials found: {', '.join(sorted(filter(None, known)))}" if known else "No credentials found."
 
 

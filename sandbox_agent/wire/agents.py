@@ -76,6 +76,14 @@ class AgentInstallArtifact(Wire, frozen=True, kw_only=True):
     version: str | None = None
 
 
+class InstallProgress(Wire, omit_defaults=False, frozen=True, kw_only=True):
+    """A step of an install or a line of a program's output; ``fraction`` (0 to 1) of the whole, where it is known."""
+
+    stage: str
+    text: str
+    fraction: float | None = None
+
+
 class AgentInstallResponse(Wire, rename=None, omit_defaults=False, frozen=True, kw_only=True):
     """Its keys are not camelCase on the wire."""
 

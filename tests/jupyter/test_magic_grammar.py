@@ -56,7 +56,7 @@ def test_arguments_may_stand_before_or_after_options() -> None:
         ("prompt", "TEXT is missing"),
         ("use", "SESSION is missing"),
         ("new a b", "too much"),
-        ("doctor x", "too much"),
+        ("doctor x y", "too much"),
         ("prompt --agent", "expected one argument"),
         ("prompt --wait --background x", "exclude each other"),
         ("new --permissions maybe", "invalid choice"),

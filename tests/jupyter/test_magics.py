@@ -216,3 +216,23 @@ def test_papermill_runs_a_notebook_of_magics_and_leaves_no_token_in_it(tmp_path:
     saved = target.read_text()
     assert "hello from papermill" in saved
     assert TOKEN not in saved
+
+
+def test_the_doctor_greets_an_agent_and_says_how_long_it_took(shell: Kernel) -> None:
+    """One agent alone when it is named; offline none is started."""
+    outcome = ran(shell.run("%agent doctor mock"))
+    assert "Ready:" not in outcome.text
+    assert "Only the mock agent is ready." in outcome.text
+    assert "builtin" in outcome.html
+    assert "claude" not in outcome.text
+    assert "install-agent" in ran(shell.run("%agent doctor --offline")).text
+
+
+def test_an_install_is_shown_in_the_cell(shell: Kernel) -> None:
+    """What is there already is said with where it is; an agent that there is none of is a plain error."""
+    outcome = ran(shell.run("%agent install mock"))
+    assert "Install mock" in outcome.text
+    assert "installed already" in outcome.text
+    refused = shell.run("%agent install nobody")
+    assert refused.error is not None
+    assert "UnsupportedAgent" in refused.error["traceback"][0]

@@ -12,6 +12,7 @@ from IPython.display import Markdown, display
 from sandbox_agent import __version__, render
 from sandbox_agent_jupyter.magics.context import choices
 from sandbox_agent_jupyter.magics.grammar import MagicUsageError, help_text
+from sandbox_agent_jupyter.magics.installs import install
 from sandbox_agent_jupyter.magics.turns import show_turn
 
 if TYPE_CHECKING:
@@ -134,8 +135,11 @@ class Commands:
             raise MagicUsageError(f"--token names a variable that holds the token; there is no variable {name!r}")
         display(self.context.connect(call.text or None, self.namespace[name] if name else None))
 
-    def do_doctor(self, _call: Invocation) -> None:
-        """Check what can be seen from here: the server, its store, the agents and what each lacks."""
+    def do_install(self, call: Invocation) -> None:
+        install(self.context.client, call.text, reinstall=call.options["reinstall"])
+
+    def do_doctor(self, call: Invocation) -> None:
+        """Check what can be seen from here, then what the server sees of its machine and of its agents."""
         client = self.context.client
         health = client.health()
         facts = {
@@ -149,8 +153,8 @@ class Commands:
             render.card_html("Sandbox Agent", facts, state=state, note=note),
             render.card_text("Sandbox Agent", facts, state=state, note=note),
         )
-        agents = client.agents()
-        show(render.agents_html(agents), render.agents_text(agents))
+        report = client.doctor([call.text] if call.text else None, offline=call.options["offline"])
+        show(render.doctor_html(report), render.doctor_text(report))
 
     def do_help(self, call: Invocation) -> None:
         print(help_text(call.text))  # noqa: T201

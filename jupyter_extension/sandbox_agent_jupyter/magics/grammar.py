@@ -126,7 +126,21 @@ COMMANDS: dict[str, Command] = {
             (Option("--token", "variable that holds the token; the token itself would stay in the notebook", "NAME"),),
             "URL",
         ),
-        Command("doctor", "check the server and the agents, and say what to run where something is amiss"),
+        Command(
+            "install",
+            "install an agent where the server runs",
+            (Option("--reinstall", "also if it is installed"),),
+            "AGENT",
+            required=True,
+            complete="agents",
+        ),
+        Command(
+            "doctor",
+            "check the server and the agents (or AGENT alone), and say what to run where something is amiss",
+            (Option("--offline", "start no agent; without it each is greeted and ended"),),
+            "AGENT",
+            complete="agents",
+        ),
         Command("help", "this text", (), "COMMAND", complete="commands"),
     )
 }

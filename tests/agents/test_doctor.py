@@ -1,0 +1,134 @@
+"""The doctor over real agent processes: the mock agent as it is, and misbehaving."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from sandbox_agent.agents import Agents
+from sandbox_agent.agents.doctor import Doctor
+from sandbox_agent.agents.launch import BUILTIN, slot
+from sandbox_agent.problems import UnsupportedAgent
+from sandbox_agent.supervisor import Supervisor
+from sandbox_agent.wire.doctor import DoctorRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from sandbox_agent.wire.doctor import AgentCheck, DoctorReport
+
+KEY = "sk-ant-0123456789-never-told"
+
+
+@asynccontextmanager
+async def world(tmp_path: Path, deadline: float = 20.0, config: Any = None, **environ: str) -> AsyncIterator[Doctor]:
+    """A home with nothing in it but what the test puts there."""
+    given = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SANDBOX_AGENT_MOCK_STATE": str(tmp_path), **environ}
+    agents = Agents(config=config, environ=given, install_root=tmp_path / "root")
+    supervisor = Supervisor()
+    await supervisor.start()
+    try:
+        yield Doctor(agents, supervisor, data_dir=tmp_path, deadline=deadline)
+        assert supervisor.children() == []
+    finally:
+        await supervisor.stop()
+
+
+def put(tmp_path: Path, agent: str, fault: str = "") -> None:
+    """An agent in the install root that is the mock agent in truth."""
+    file = slot(tmp_path / "root", agent)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S -E {BUILTIN['mock']} {fault}\n")
+    file.chmod(0o755)
+
+
+async def one(doctor: Doctor, agent: str, *, offline: bool = False) -> AgentCheck:
+    report = await doctor.examine(DoctorRequest(agents=(agent,), offline=offline))
+    assert report.usable == report.agents[0].usable
+    return report.agents[0]
+
+
+async def test_an_agent_that_works_shakes_hands(tmp_path: Path) -> None:
+    """With how long it took; nothing of it is left running."""
+    async with world(tmp_path) as doctor:
+        check = await one(doctor, "mock")
+    assert (check.usable, check.version, check.credentials, check.problem) == (True, "builtin", "not needed", None)
+    assert check.handshake.state == "ok"
+    assert 0 < (check.handshake.seconds or 0) < 20
+
+
+async def test_an_agent_that_is_not_installed_is_told_with_its_command(tmp_path: Path) -> None:
+    """And is not installed by being looked at."""
+    async with world(tmp_path, PATH="/nowhere") as doctor:
+        check = await one(doctor, "claude")
+    assert (check.usable, check.installed, check.path) == (False, False, None)
+    assert check.fix == "sandbox-agent install-agent claude"
+    assert check.handshake.state == "skipped"
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("exit=initialize", "told to exit"),
+        ("fail=session/new", "-32603"),
+        ("hang=session/new", "did not answer"),
+        ("auth_required", "Authentication required"),
+    ],
+)
+async def test_an_agent_that_fails_is_told_with_why_and_what_to_run(tmp_path: Path, fault: str, told: str) -> None:
+    """Its last words, its error, or that it never answered; with the time it took."""
+    put(tmp_path, "claude", fault)
+    async with world(tmp_path, deadline=1.0, ANTHROPIC_API_KEY=KEY) as doctor:
+        check = await one(doctor, "claude")
+    assert (check.usable, check.installed, check.handshake.state) == (False, True, "fault")
+    assert told in str(check.problem) or "no answer" in str(check.problem), check
+    assert check.fix == "sandbox-agent install-agent claude --reinstall"
+    assert check.handshake.seconds is not None
+
+
+async def test_an_agent_that_wants_to_be_told_to_use_its_key_is_told(tmp_path: Path) -> None:
+    """As a session does it."""
+    put(tmp_path, "claude", "key_required")
+    async with world(tmp_path, ANTHROPIC_API_KEY=KEY) as doctor:
+        assert (await one(doctor, "claude")).usable
+
+
+async def test_credentials_are_named_and_never_told(tmp_path: Path) -> None:
+    """Missing ones keep an agent from being usable, though it shakes hands."""
+    put(tmp_path, "claude")
+    async with world(tmp_path) as doctor:
+        check = await one(doctor, "claude")
+        assert (check.usable, check.credentials, check.handshake.state) == (False, None, "ok")
+        assert "ANTHROPIC_API_KEY" in str(check.fix)
+    async with world(tmp_path, ANTHROPIC_API_KEY=KEY) as doctor:
+        report = await doctor.examine(DoctorRequest(agents=("claude",)))
+    assert report.agents[0].credentials == "ANTHROPIC_API_KEY"
+    assert KEY.encode() not in msgspec.json.encode(report)
+
+
+async def test_offline_nothing_is_started(tmp_path: Path) -> None:
+    """What is installed and has its key counts as usable then."""
+    put(tmp_path, "claude", "exit=initialize")
+    async with world(tmp_path, ANTHROPIC_API_KEY=KEY) as doctor:
+        check = await one(doctor, "claude", offline=True)
+    assert (check.usable, check.handshake.state) == (True, "skipped")
+
+
+async def test_all_agents_are_looked_at_unless_some_are_named(tmp_path: Path) -> None:
+    """In the catalogue's order; custom ones too; an unknown name is an error."""
+    config = {"agents": {"mine": {"command": "mine"}}}
+    async with world(tmp_path, config=config, PATH="/nowhere") as doctor:
+        report: DoctorReport = await doctor.examine(DoctorRequest(offline=True))
+        ids = [agent.id for agent in report.agents]
+        assert ids[:7] == ["claude", "codex", "opencode", "amp", "pi", "cursor", "mock"]
+        assert "mine" in ids
+        assert {"PATH", "Python", "node", "data directory"} <= {check.name for check in report.checks}
+        with pytest.raises(UnsupportedAgent):
+            await doctor.examine(DoctorRequest(agents=("nobody",)))
