@@ -222,6 +222,7 @@ class _Running:
         self._watch()
         settings = self._server
         sandbox = Sandbox(settings.sandbox_config(settings.store_location(self._port), adopt_orphans=True))
+        logs.hide(sandbox.secrets)
         await sandbox.start()
         api = Api(sandbox, Streams(settings.heartbeat_seconds), settings.max_body_bytes or None)
         http = self._http(api)

@@ -79,6 +79,7 @@ class Sessions:
         self._creating: set[str] = set()
         self._making: set[Session] = set()
         self._stopping = False
+        self._secrets: set[str] = set()
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def start(self) -> None:
@@ -217,12 +218,12 @@ class Sessions:
     async def transcript(self, session_id: str) -> Transcript:
         """The transcript, without the secrets that the agent was given."""
         session = await self._session(session_id)
-        return self._redactor(session)(await session.view.snapshot())
+        return Redactor(self._given(session.core))(await session.view.snapshot())
 
     async def follow_transcript(self, session_id: str, after: int) -> AsyncIterator[Told]:
         """A snapshot first where ``after`` is 0 or unknown, then what changed, until the session ends."""
         session = await self._session(session_id)
-        redacted = self._redactor(session)
+        redacted = Redactor(self._given(session.core))
         async for told in session.view.follow(after):
             yield redacted(told)
 
@@ -273,6 +274,7 @@ class Sessions:
     async def _build(self, row: SessionRow, private: Private) -> Session:
         journal = await self._journals.open(_journal_name(row.id), self._options.retention)
         core = Core(row, journal, self._records, self._options, self._emit, private=private)
+        self._given(core)
         return Session(core, servers=self._servers, agents=self._agents, wardrobe=self._wardrobe)
 
     async def _session(self, session_id: str) -> Session:
@@ -296,16 +298,16 @@ class Sessions:
         self._make_room()
         return session
 
-    def _redactor(self, session: Session) -> Redactor:
-        return Redactor(self._secrets(session))
-
-    def _secrets(self, session: Session) -> frozenset[str]:
-        row, private = session.core.row, session.core.private
-        return self._agents.secrets(row.agent, private.env, private.base_url) | secrets_in(pairs(row.mcp_servers))
+    def _given(self, core: Core) -> frozenset[str]:
+        """The secrets that a session's agent gets to see."""
+        row, private = core.row, core.private
+        given = self._agents.secrets(row.agent, private.env, private.base_url) | secrets_in(pairs(row.mcp_servers))
+        self._secrets |= given
+        return given
 
     def secrets(self) -> frozenset[str]:
-        """The secret values that agents of sessions in memory were given: for the logs to leave out."""
-        return frozenset().union(*(self._secrets(session) for session in self._live.values()))
+        """All that agents of sessions were given in this run: for the logs to leave out."""
+        return frozenset(self._secrets)
 
     def _touched(self, session_id: str) -> Session | None:
         session = self._live.pop(session_id, None)

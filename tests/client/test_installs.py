@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
 from sandbox_agent.client import installs
-from sandbox_agent.client.effects import Clock, Emit, Open, Program, Read, Reply, Shut
+from sandbox_agent.client.effects import Clock, Emit, Open, Read, Reply, Shut
 from sandbox_agent.problems import InstallFailed
-from sandbox_agent.wire.agents import AgentInstallRequest, AgentInstallResponse, InstallProgress
+from sandbox_agent.wire.agents import AgentInstallRequest, AgentInstallResponse
+
+if TYPE_CHECKING:
+    from sandbox_agent.client.effects import Program
+    from sandbox_agent.wire.agents import InstallProgress
 
 STREAM = Reply(200, {"content-type": "text/event-stream"})
 
