@@ -25,7 +25,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser("credentials", help="show which keys and logins are on this machine", epilog=_PLACES)
     kinds = parser.add_subparsers(dest="credentials_command", metavar="COMMAND", required=True)
 
-    extract = kinds.add_parser("extract", help="show them as JSON, masked", epilog=_PLACES)
+    told = "Show the keys and logins that are on this machine as JSON, masked."
+    extract = kinds.add_parser("extract", help="show them as JSON, masked", description=told, epilog=_PLACES)
     add = extract.add_argument
     add("-a", "--agent", metavar="AGENT", help="only the value that this agent would use")
     add("-p", "--provider", metavar="PROVIDER", help="only the value for this provider: anthropic, openai, ...")
@@ -33,7 +34,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_common(extract)
     extract.set_defaults(run=run_extract)
 
-    env = kinds.add_parser("extract-env", help="print them as assignments for a shell, unmasked", epilog=_PLACES)
+    told = "Print them as assignments for a shell, unmasked."
+    env = kinds.add_parser("extract-env", help=told[0].lower() + told[1:-1], description=told, epilog=_PLACES)
     env.add_argument("-e", "--export", action="store_true", help="with `export` before each")
     _add_common(env)
     env.set_defaults(run=run_extract_env)

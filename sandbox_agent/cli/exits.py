@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import io
 import json
 import os
 import sys
@@ -47,6 +48,9 @@ def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namesp
     """Run a command to its end; the status it ends with."""
     from sandbox_agent.problems import SandboxAgentError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what an agent says may not be in the terminal's encoding
     try:
         status = command(arguments)
         sys.stdout.flush()

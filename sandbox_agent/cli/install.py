@@ -25,7 +25,10 @@ _LOG = 20
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command with its options; those of 0.4.2 keep their names and letters."""
-    parser = commands.add_parser("install-agent", help="install an agent, or all of them", epilog=_EPILOG)
+    told = "Install an agent into this user's own folder, without a server."
+    parser = commands.add_parser(
+        "install-agent", help="install an agent, or all of them", description=told, epilog=_EPILOG
+    )
     add = parser.add_argument
     add("agent", nargs="?", metavar="AGENT", help="claude, codex, opencode, ...")
     add("--all", action="store_true", help="all agents whose versions are locked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ def _envelope(arguments: argparse.Namespace) -> bytes:
     if STDIN in (arguments.envelope, arguments.json_file):
         return sys.stdin.buffer.read()
     if arguments.envelope is not None:
-        return str(arguments.envelope).encode()
+        return os.fsencode(arguments.envelope)
     try:
         return Path(arguments.json_file).read_bytes()
     except OSError as error:

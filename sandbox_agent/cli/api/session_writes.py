@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox_agent.cli.connection import connect
 from sandbox_agent.cli.exits import Exit, UsageError, describe, report
 from sandbox_agent.cli.output import print_json, print_line, say
+from sandbox_agent.cli.parsers import typed
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 POLICIES = ("ask", "allow_edits", "allow_all", "deny")
-END_SECONDS = 5.0
+END_SECONDS = 10.0
 """For the end of a turn that was cancelled."""
 
 
@@ -37,7 +38,7 @@ def run_create(arguments: argparse.Namespace) -> int:
             thought_level=arguments.thought_level,
             permission_policy=policy or "ask",
             mcp_servers=servers,
-            title=arguments.title,
+            title=typed(arguments.title),
         )
     if arguments.quiet:
         print(session.id)
@@ -103,7 +104,7 @@ def run_prompt(arguments: argparse.Namespace) -> int:
 
 def _prompt(arguments: argparse.Namespace) -> Prompt:
     """What the command line, a file or stdin says, with the files that go with it."""
-    words = " ".join(arguments.text)
+    words = typed(" ".join(arguments.text)) or ""
     if words and arguments.file:
         raise UsageError("give the prompt as TEXT or with --file, not both")
     if STDIN in (words, arguments.file) or not (words or arguments.file or sys.stdin.isatty()):
@@ -205,7 +206,7 @@ def run_answer(arguments: argparse.Namespace) -> int:
 
 def run_update(arguments: argparse.Namespace) -> int:
     policy = _policy(arguments.permissions)
-    given = {name: getattr(arguments, name) for name in ("title", "model", "mode", "thought_level")}
+    given = {name: typed(getattr(arguments, name)) for name in ("title", "model", "mode", "thought_level")}
     if policy is None and not any(value is not None for value in given.values()):
         raise UsageError("nothing to change: give --title, --model, --mode, --thought-level or --permissions")
     with connect(arguments) as client:

@@ -9,7 +9,7 @@ from sandbox_agent.cli.api import session_writes as writes
 from sandbox_agent.cli.completion import agent_ids, session_ids
 from sandbox_agent.cli.connection import add_connection
 from sandbox_agent.cli.output import add_json
-from sandbox_agent.cli.parsers import completed_by
+from sandbox_agent.cli.parsers import WordsParser, completed_by
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +35,7 @@ def add_parser(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="create, prompt, watch and export sessions",
         description="Sessions with agents; they live in the server, whoever looks at them.",
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=WordsParser)
     _create(actions)
     _list(actions)
     _prompt(actions)
@@ -45,7 +45,7 @@ def add_parser(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    actions: argparse._SubParsersAction[WordsParser],
     name: str,
     run: Callable[[argparse.Namespace], int],
     told: str,
@@ -53,7 +53,7 @@ def _action(
     session: bool = True,
     json: str | None = "print JSON",
     epilog: str | None = None,
-) -> argparse.ArgumentParser:
+) -> WordsParser:
     parser = actions.add_parser(name, help=told[0].lower() + told[1:].rstrip("."), description=told, epilog=epilog)
     if session:
         completed_by(parser.add_argument("session", metavar="SESSION", help="the session's id"), session_ids)
@@ -73,7 +73,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--permissions", metavar="POLICY", help=POLICY_HELP)
 
 
-def _create(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _create(actions: argparse._SubParsersAction[WordsParser]) -> None:
     parser = _action(actions, "create", writes.run_create, "Create a session with an agent.", session=False)
     completed_by(parser.add_argument("agent", metavar="AGENT", help="the agent's id"), agent_ids)
     parser.add_argument("--id", help="an id of your own; one that is taken is refused")
@@ -85,13 +85,13 @@ def _create(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     _options(parser)
 
 
-def _list(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _list(actions: argparse._SubParsersAction[WordsParser]) -> None:
     parser = _action(actions, "list", reads.run_list, "List the sessions, newest first.", session=False)
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
     parser.add_argument("--all", action="store_true", help="all of them")
 
 
-def _prompt(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _prompt(actions: argparse._SubParsersAction[WordsParser]) -> None:
     parser = _action(
         actions,
         "prompt",
@@ -100,6 +100,7 @@ def _prompt(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         json="print JSON lines",
         epilog=PROMPT_EPILOG,
     )
+    parser.words = "text"
     parser.add_argument("text", nargs="*", metavar="TEXT", help="the prompt; - reads it from stdin")
     parser.add_argument("-f", "--file", metavar="FILE", help="a file that holds the prompt; - is stdin")
     parser.add_argument("-a", "--attach", action="append", default=[], metavar="FILE", help="attach a file; repeatable")
@@ -109,7 +110,7 @@ def _prompt(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--idempotency-key", metavar="KEY", help="a prompt of this key is run once, however often sent")
 
 
-def _reading(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _reading(actions: argparse._SubParsersAction[WordsParser]) -> None:
     _action(actions, "show", reads.run_show, "Show a session and what waits in it.")
     _action(actions, "prompts", reads.run_prompts, "List the prompts of a session and how they ended.")
 
@@ -128,7 +129,7 @@ def _reading(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     export.add_argument("-o", "--output", metavar="FILE", help="where to (default: stdout)")
 
 
-def _permissions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _permissions(actions: argparse._SubParsersAction[WordsParser]) -> None:
     permissions = _action(actions, "permissions", reads.run_permissions, "List the permission requests that wait.")
     permissions.add_argument("--all", action="store_true", help="those that were resolved too")
 
@@ -137,7 +138,7 @@ def _permissions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     answer.add_argument("reply", metavar="REPLY", help="once, always, reject, or the id of one of its options")
 
 
-def _changing(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _changing(actions: argparse._SubParsersAction[WordsParser]) -> None:
     update = _action(actions, "update", writes.run_update, "Change a session's options; prints those in force.")
     _options(update)
     _action(actions, "cancel", writes.run_cancel, "End the running turn; the session stays.")
