@@ -27,10 +27,11 @@ from sandbox_agent.client.effects import (
 )
 from sandbox_agent.client.errors import ClientClosed
 from sandbox_agent.problems import SandboxAgentError
+from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
 
     from sandbox_agent.client.effects import (
@@ -67,6 +68,7 @@ class AsyncDriver:
         self._http = httpx2.AsyncClient(transport=handler, **transport.client_options(target, verify))
         self._closed = False
         self._channels: weakref.WeakSet[AsyncChannel] = weakref.WeakSet()
+        self._flying: set[asyncio.Task[Any]] = set()
         self.orphans: list[AsyncChannel] = []
 
     async def run(self, program: Program[T], emit: Callable[[Any], Awaitable[object] | object] | None = None) -> T:
@@ -93,6 +95,10 @@ class AsyncDriver:
         self._closed = True
         for channel in list(self._channels):
             channel.abort()
+        if flying := list(self._flying):  # a pool that is closed under a request leaves its connection open
+            for task in flying:
+                task.cancel()
+            await asyncio.wait(flying)
         await self._http.aclose()
 
     @property
@@ -143,11 +149,11 @@ class AsyncDriver:
                     return await channel.read()
                 case Send(request):
                     self._check_open(channel)
-                    response = await self._http.request(**transport.request_options(request))
+                    response = await self._fly(self._http.request(**transport.request_options(request)))
                     return transport.reply_of(response, response.content)
                 case Open(request):
                     self._check_open(channel)
-                    return await channel.open(request)
+                    return await self._fly(channel.open(request))
                 case Clock():
                     return asyncio.get_running_loop().time()
                 case Sleep(seconds):
@@ -159,6 +165,20 @@ class AsyncDriver:
             self._check_open(channel)
             raise self.exited() or transport.fault_of(error, self.target.url) from error
         return None
+
+    async def _fly(self, request: Coroutine[Any, Any, T]) -> T:
+        """A request as a task of its own, which :meth:`close` can end without ending the caller's."""
+        task = asyncio.get_running_loop().create_task(request)
+        self._flying.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if self._closed and caller is not None and not caller.cancelling():
+                raise ClientClosed("this client is closed") from None
+            raise
+        finally:
+            self._flying.discard(task)
 
     def _check_open(self, channel: AsyncChannel) -> None:
         if self._closed or channel.aborted.is_set():
@@ -199,8 +219,8 @@ class AsyncChannel:
     async def shut(self) -> None:
         response, self._response, self._chunks = self._response, None, None
         if response is not None:
-            with contextlib.suppress(*transport.FAULTS, OSError):
-                await response.aclose()
+            # To the end even when the caller is cancelled meanwhile: half closed, its socket would stay open.
+            await asyncio.shield(spawn_task(_close(response), name="sandbox-agent-close"))
 
     def abort(self) -> None:
         """Wake a task that waits in here: its read ends when the socket is shut down under it."""
@@ -215,6 +235,11 @@ class AsyncChannel:
     @property
     def streaming(self) -> bool:
         return self._response is not None
+
+
+async def _close(response: httpx2.Response) -> None:
+    with contextlib.suppress(*transport.FAULTS, OSError):
+        await response.aclose()
 
 
 class AsyncStream(AsyncIterator[T], Generic[T]):
@@ -244,6 +269,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
 
     async def _fill(self) -> None:
         if self._channel.aborted.is_set():
+            await self._channel.shut()
             raise StopAsyncIteration
         try:
             effect = self._step()

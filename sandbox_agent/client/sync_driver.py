@@ -147,8 +147,10 @@ class SyncDriver:
                         self._check_open(channel)
                 case Shut():
                     channel.shut()
-        except (*transport.FAULTS, OSError) as error:
+        except (*transport.FAULTS, OSError, RuntimeError) as error:
             self._check_open(channel)
+            if isinstance(error, RuntimeError):
+                raise  # the library's word for a closed client is explained above; others are faults of ours
             raise self.exited() or transport.fault_of(error, self.target.url) from error
         return None
 
@@ -224,6 +226,7 @@ class Stream(Iterator[T], Generic[T]):
 
     def _fill(self) -> None:
         if self._channel.aborted.is_set():
+            self._channel.shut()
             raise StopIteration
         try:
             effect = self._step()

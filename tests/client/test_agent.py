@@ -100,6 +100,12 @@ class TestConnect:
 
 
 class TestServer:
+    def test_installing_what_is_there_answers_where(self, agent: Any) -> None:
+        installed = agent.install_agent("mock")
+        assert installed.already_installed
+        with pytest.raises(UnsupportedAgent):
+            agent.install_agent("nobody")
+
     def test_agents(self, agent: Any) -> None:
         agents = agent.agents()
         assert [a.id for a in agents][-1] == "mock" or agents.get("mock") is not None
