@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sandbox_agent import __version__
 from sandbox_agent.agents import credentials, launch, machine
 from sandbox_agent.agents.probe import Probe
-from sandbox_agent.problems import AgentProcessExited, Problem, StreamError
+from sandbox_agent.problems import AgentProcessExited, Problem
 from sandbox_agent.wire.doctor import AgentCheck, DoctorReport, Handshake
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Doctor:
     """Examines what one server, or one command line, has to do with. ``deadline``: seconds for an agent's answer."""
 
     def __init__(
-        self, agents: Agents, supervisor: Supervisor, *, data_dir: Path | None = None, deadline: float = 30.0
+        self, agents: Agents, supervisor: Supervisor, *, data_dir: Path | None = None, deadline: float = 60.0
     ) -> None:
         self._agents = agents
         self._probe = Probe(supervisor, deadline=deadline)
@@ -64,7 +64,7 @@ class Doctor:
         version = await asyncio.to_thread(launch.version, found) if found is not None else None
         known = await asyncio.to_thread(credentials.usable, spec, agents.providers, agents.environ)
         startable = found is not None and found.interpreter is None
-        hands = await self._shake(spec, found) if startable and found and not offline else _SKIPPED
+        hands, login = await self._shake(spec, found) if startable and found and not offline else (_SKIPPED, None)
         failed = hands.state == "fault"
         return AgentCheck(
             id=spec.id,
@@ -77,18 +77,20 @@ class Doctor:
             version=version,
             credentials="not needed" if not spec.providers else _where(known) if known is not None else None,
             problem=info.problem or (hands.detail if failed else None),
-            fix=info.hint or (self._remedy(spec, found) if failed else None),
+            fix=info.hint or login or (self._remedy(spec, found) if failed else None),
         )
 
-    async def _shake(self, spec: AgentSpec, launcher: launch.Launcher) -> Handshake:
+    async def _shake(self, spec: AgentSpec, launcher: launch.Launcher) -> tuple[Handshake, str | None]:
+        """How it went, and how to log in where that is what is missing."""
         command = launch.command(spec, launcher, self._agents.environ, self._agents.providers)
         async with self._slots:
             started = time.monotonic()
             try:
                 await self._probe(spec.id, command)
             except Problem as problem:
-                return Handshake(state="fault", seconds=_since(started), detail=_told(problem))
-            return Handshake(state="ok", seconds=_since(started))
+                login = (problem.hint or f"log in to {spec.id}") if "authMethods" in problem.extensions else None
+                return Handshake(state="fault", seconds=_since(started), detail=_told(problem)), login
+            return Handshake(state="ok", seconds=_since(started)), None
 
     def _remedy(self, spec: AgentSpec, launcher: launch.Launcher | None) -> str:
         """For one that was started and failed."""
@@ -113,6 +115,4 @@ def _told(problem: Problem) -> str:
     if isinstance(problem, AgentProcessExited):
         words = str(problem.extensions.get("stderr") or "").strip()[-_LAST_WORDS:]
         return f"{problem.detail}: {words}" if words else problem.detail
-    if isinstance(problem, StreamError) and problem.hint:
-        return f"{problem.detail} ({problem.hint})"
     return problem.detail

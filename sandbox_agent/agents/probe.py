@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from sandbox_agent.journal import open_journals
 from sandbox_agent.problems import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from sandbox_agent.supervisor import Command, Supervisor
     from sandbox_agent.wire.base import JsonObject
@@ -57,7 +58,8 @@ async def _started(
         try:
             yield connection, folder.name
         except RpcError as error:
-            raise StreamError(f"{agent} answered: {error}", agent=agent) from error
+            told = {"code": error.code, "message": error.message}
+            raise StreamError(f"{agent} answered: {error}", agent=agent, error=told) from error
         finally:
             await connection.close(grace=0.5)
     finally:
@@ -116,11 +118,27 @@ class Probe:
             methods = able.get("authMethods") if isinstance(able, dict) else None
             usable = [method for method in methods if isinstance(method, dict)] if isinstance(methods, list) else []
             method = key_method(usable, keyed_providers) if error.code == AUTH_REQUIRED else None
+            if method is None and error.code == AUTH_REQUIRED:
+                detail = f"{connection.agent} wants a login: {error.message}"
+                raise StreamError(
+                    detail, hint=login_hint(usable), agent=connection.agent, authMethods=usable
+                ) from error
             if method is None:
                 raise
             await connection.request("authenticate", {"methodId": method}, deadline=self._deadline)
             made = await connection.request("session/new", params, deadline=self._deadline)
         return made if isinstance(made, dict) else None
+
+
+def login_hint(methods: Sequence[JsonObject]) -> str | None:
+    """What to run to log in, as the agent's own ways to authenticate tell it; None where none does."""
+    for method in methods:
+        terminal = _member(_member(method, "_meta"), "terminal-auth")
+        command, args = terminal.get("command"), terminal.get("args")
+        if isinstance(command, str):
+            return shlex.join([command, *map(str, args if isinstance(args, list) else ())])
+    told = (method.get("description") or method.get("name") for method in methods)
+    return next((text for text in told if isinstance(text, str) and text), None)
 
 
 def options_of(session: JsonObject) -> tuple[JsonObject, ...]:

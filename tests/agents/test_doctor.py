@@ -13,6 +13,7 @@ import pytest
 from sandbox_agent.agents import Agents
 from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.launch import BUILTIN, slot
+from sandbox_agent.agents.probe import login_hint
 from sandbox_agent.problems import UnsupportedAgent
 from sandbox_agent.supervisor import Supervisor
 from sandbox_agent.wire.doctor import DoctorRequest
@@ -79,7 +80,6 @@ async def test_an_agent_that_is_not_installed_is_told_with_its_command(tmp_path:
         ("exit=initialize", "told to exit"),
         ("fail=session/new", "-32603"),
         ("hang=session/new", "did not answer"),
-        ("auth_required", "Authentication required"),
     ],
 )
 async def test_an_agent_that_fails_is_told_with_why_and_what_to_run(tmp_path: Path, fault: str, told: str) -> None:
@@ -91,6 +91,24 @@ async def test_an_agent_that_fails_is_told_with_why_and_what_to_run(tmp_path: Pa
     assert told in str(check.problem) or "no answer" in str(check.problem), check
     assert check.fix == "sandbox-agent install-agent claude --reinstall"
     assert check.handshake.seconds is not None
+
+
+async def test_an_agent_that_wants_a_login_says_how(tmp_path: Path) -> None:
+    """By its own words; installing it again would not help."""
+    put(tmp_path, "claude", "auth_required")
+    async with world(tmp_path, ANTHROPIC_API_KEY=KEY) as doctor:
+        check = await one(doctor, "claude")
+    assert (check.usable, check.problem) == (False, "claude wants a login: Authentication required")
+    assert check.fix == "Always lets you in"
+
+
+def test_a_login_in_a_terminal_is_told_as_its_command() -> None:
+    """As copilot and kimi name it; else the first words there are."""
+    terminal = {"id": "x", "description": "d", "_meta": {"terminal-auth": {"command": "a b", "args": ["login"]}}}
+    assert login_hint([{"id": "y", "name": "n"}, terminal]) == "'a b' login"
+    assert login_hint([{"id": "y", "name": "n"}]) == "n"
+    assert login_hint([{"id": "y"}]) is None
+    assert login_hint([]) is None
 
 
 async def test_an_agent_that_wants_to_be_told_to_use_its_key_is_told(tmp_path: Path) -> None:
