@@ -22,6 +22,7 @@ from sandbox_agent import (
     SandboxAgent,
     ServerUnreachable,
     TokenInvalid,
+    UnsupportedAgent,
 )
 
 from ..support.server import poll, serve
