@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
     from sandbox_agent.wire.agents import AgentInstallResponse, InstallProgress
+    from sandbox_agent.wire.config import SkillSource
 
 
 class SandboxAgent(AgentBase):
@@ -189,6 +190,7 @@ class SandboxAgent(AgentBase):
         thought_level: str | None = None,
         permission_policy: Policy = "ask",
         mcp_servers: Sequence[Mapping[str, Any]] = (),
+        skills: Sequence[Mapping[str, Any] | SkillSource] = (),
         title: str | None = None,
         env: Mapping[str, str] | None = None,
         base_url: str | None = None,
@@ -199,7 +201,8 @@ class SandboxAgent(AgentBase):
 
         ``cwd`` is where it works: by default this process's own directory, or the server's when that is on another
         machine. ``permission_policy`` is ``ask`` (the default), ``allow_edits``, ``allow_all``, ``deny``, or a
-        :class:`PermissionPolicy` with rules. ``mcp_servers`` are ACP `McpServer` objects.
+        :class:`PermissionPolicy` with rules. ``mcp_servers`` are ACP `McpServer` objects, ``skills``
+        sources such as ``{"type": "github", "source": "owner/name"}``; those configured for ``cwd`` come to them.
 
         ``env`` is added to the agent's environment, for a key of this session's own; the server tells it nobody.
         ``base_url`` is a gateway to ask in place of the agent's provider, ``auth_method`` one of the ways to log in
@@ -215,6 +218,7 @@ class SandboxAgent(AgentBase):
             thought_level=thought_level,
             permission_policy=permission_policy,
             mcp_servers=mcp_servers,
+            skills=skills,
             title=title,
             env=env,
             base_url=base_url,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         PermissionAnswer,
         PromptRequest,
         SessionCreateRequest,
+        SessionForkRequest,
         SessionUpdateRequest,
     )
 
@@ -148,6 +149,13 @@ def session(session_id: str) -> Call[SessionInfo]:
 
 def update_session(session_id: str, request: SessionUpdateRequest) -> Call[SessionInfo]:
     return _send(SessionInfo, "PATCH", "sessions", session_id, body=request)
+
+
+def fork_session(session_id: str, request: SessionForkRequest, *, repeatable: bool) -> Call[SessionInfo]:
+    """No read timeout, as for a new session."""
+    return _send(
+        SessionInfo, "POST", "sessions", session_id, "fork", body=request, read_timeout=None, repeatable=repeatable
+    )
 
 
 def destroy_session(session_id: str, *, repeatable: bool) -> Call[None]:

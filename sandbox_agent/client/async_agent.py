@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
     from sandbox_agent.wire.agents import AgentInstallResponse, InstallProgress
+    from sandbox_agent.wire.config import SkillSource
 
 
 class AsyncSandboxAgent(AgentBase):
@@ -187,6 +188,7 @@ class AsyncSandboxAgent(AgentBase):
         thought_level: str | None = None,
         permission_policy: Policy = "ask",
         mcp_servers: Sequence[Mapping[str, Any]] = (),
+        skills: Sequence[Mapping[str, Any] | SkillSource] = (),
         title: str | None = None,
         env: Mapping[str, str] | None = None,
         base_url: str | None = None,
@@ -197,7 +199,9 @@ class AsyncSandboxAgent(AgentBase):
 
         ``cwd`` is where it works: by default this process's own directory, or the server's when that is on another
         machine. ``permission_policy`` is ``ask`` (the default), ``allow_edits``, ``allow_all``, ``deny``, or a
-        :class:`PermissionPolicy` with rules. ``mcp_servers`` are ACP `McpServer` objects. With an ``id`` of your own
+        :class:`PermissionPolicy` with rules. ``mcp_servers`` are ACP `McpServer` objects, ``skills``
+        sources such as ``{"type": "github", "source": "owner/name"}``; those configured for ``cwd`` come to them.
+        With an ``id`` of your own
         a second session of that id raises :class:`SessionAlreadyExists`.
         """
         request = create_request(
@@ -209,6 +213,7 @@ class AsyncSandboxAgent(AgentBase):
             thought_level=thought_level,
             permission_policy=permission_policy,
             mcp_servers=mcp_servers,
+            skills=skills,
             title=title,
             env=env,
             base_url=base_url,

@@ -14,6 +14,7 @@ from sandbox_agent.client.results import (
     PermissionList,
     PromptList,
 )
+from sandbox_agent.wire.sessions import SessionForkRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -179,6 +180,16 @@ class AsyncSession(SessionBase):
 
     async def set_thought_level(self, thought_level: str) -> SessionInfo:
         return await self.update(thought_level=thought_level)
+
+    async def fork(self, *, title: str | None = None, id: str | None = None) -> AsyncSession:  # noqa: A002 - the wire's name
+        """A new session that goes on from where this one stands; each goes its own way from there.
+
+        ``info.continuity`` says how its agent knows of the past: ``native`` when it forked its own session,
+        ``rebootstrapped`` when it was told the transcript. Raises :class:`Conflict` while a prompt runs.
+        """
+        request = SessionForkRequest(id=id, title=title)
+        info = await self._driver.run(programs.fork_session(self.id, request))
+        return AsyncSession(self._driver, info, give_up_after=self._give_up_after)
 
     async def destroy(self) -> None:
         """End the session and forget it, with its transcript."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         TranscriptChange,
     )
     from sandbox_agent.wire.base import JsonObject
-    from sandbox_agent.wire.sessions import SessionCreateRequest
+    from sandbox_agent.wire.sessions import SessionCreateRequest, SessionForkRequest
 
 HOLD: Final = 20.0
 """Seconds a server is asked to hold a wait: under the idle limit of common proxies (60 s)."""
@@ -59,6 +59,17 @@ def create_session(request: SessionCreateRequest) -> Program[SessionInfo]:
     request = msgspec.structs.replace(request, id=f"ses_{secrets.token_hex(10)}")
     try:
         return (yield from perform(api.create_session(request, repeatable=True)))
+    except SessionAlreadyExists:
+        return (yield from perform(api.session(str(request.id))))
+
+
+def fork_session(session_id: str, request: SessionForkRequest) -> Program[SessionInfo]:
+    """Fork a session once, also when an answer is lost on the way; see `create_session`."""
+    if request.id is not None:
+        return (yield from perform(api.fork_session(session_id, request, repeatable=False)))
+    request = msgspec.structs.replace(request, id=f"ses_{secrets.token_hex(10)}")
+    try:
+        return (yield from perform(api.fork_session(session_id, request, repeatable=True)))
     except SessionAlreadyExists:
         return (yield from perform(api.session(str(request.id))))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sandbox_agent.wire.config import SkillSource
 from sandbox_agent.wire.sessions import PermissionPolicy, PolicyMode, SessionCreateRequest, SessionUpdateRequest
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def create_request(
     thought_level: str | None,
     permission_policy: Policy,
     mcp_servers: Sequence[Mapping[str, Any]],
+    skills: Sequence[Mapping[str, Any] | SkillSource] = (),
     title: str | None,
     session_id: str | None,
     env: Mapping[str, str] | None = None,
@@ -45,12 +47,17 @@ def create_request(
         mode=mode,
         thought_level=thought_level,
         mcp_servers=servers,
+        skills=tuple(map(_skill_source, skills)),
         permission_policy=permission_policy,
         title=title,
         env=dict(env or {}),
         base_url=base_url,
         auth_method=auth_method,
     )
+
+
+def _skill_source(given: Mapping[str, Any] | SkillSource) -> SkillSource:
+    return given if isinstance(given, SkillSource) else msgspec.convert(dict(given), SkillSource)
 
 
 def update_request(

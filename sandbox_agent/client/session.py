@@ -14,6 +14,7 @@ from sandbox_agent.client.results import (
     PermissionList,
     PromptList,
 )
+from sandbox_agent.wire.sessions import SessionForkRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -197,6 +198,16 @@ class Session(SessionBase):
 
     def set_thought_level(self, thought_level: str) -> SessionInfo:
         return self.update(thought_level=thought_level)
+
+    def fork(self, *, title: str | None = None, id: str | None = None) -> Session:  # noqa: A002 - the wire's name
+        """A new session that goes on from where this one stands; each goes its own way from there.
+
+        ``info.continuity`` says how its agent knows of the past: ``native`` when it forked its own session,
+        ``rebootstrapped`` when it was told the transcript. Raises :class:`Conflict` while a prompt runs.
+        """
+        request = SessionForkRequest(id=id, title=title)
+        info = self._driver.run(programs.fork_session(self.id, request))
+        return Session(self._driver, info, give_up_after=self._give_up_after)
 
     def destroy(self) -> None:
         """End the session and forget it, with its transcript."""

@@ -27,6 +27,12 @@ class PermissionQuery(msgspec.Struct, frozen=True, kw_only=True):
     pending: bool = False
 
 
+class AgentSessionsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``cursor`` is the last page's ``nextCursor``, which the agent made."""
+
+    cursor: str | None = None
+
+
 async def create(call: Call) -> Answer:
     info = await call.sandbox.sessions.create(call.body)
     return Answer(201, info, headers=(("Location", f"{call.path.rstrip('/')}/{info.id}"),))
@@ -47,6 +53,16 @@ async def update(call: Call) -> Answer:
 async def delete(call: Call) -> Answer:
     await call.sandbox.sessions.delete(call.params["id"])
     return Answer(204)
+
+
+async def fork(call: Call) -> Answer:
+    info = await call.sandbox.sessions.fork(call.params["id"], call.body)
+    sessions = call.path.rstrip("/").rsplit("/", 2)[0]
+    return Answer(201, info, headers=(("Location", f"{sessions}/{info.id}"),))
+
+
+async def agent_sessions(call: Call) -> Answer:
+    return Answer(body=await call.sandbox.sessions.agent_sessions(call.params["id"], cursor=call.query.cursor))
 
 
 async def prompt(call: Call) -> Answer:

@@ -14,6 +14,7 @@ from sandbox_agent.sessions.options import CHOICES, AgentOptions, plan
 from sandbox_agent.sessions.outfit import shown_servers
 from sandbox_agent.sessions.restore import CONTINUITY, Replay, last_prompt, priming, ways
 from sandbox_agent.sessions.updates import interesting
+from sandbox_agent.sessions.verbs import farewell
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ T = TypeVar("T")
 _WHY = {
     "session/resume": "the agent resumed the session",
     "session/load": "the agent loaded the session",
+    "session/fork": "the agent forked the session",
     "session/new": "the agent could do neither resume nor load it",
 }
 
@@ -106,6 +108,18 @@ class AgentLink:
             await self._choose_again()
             return connection
 
+    async def fork(self) -> None:
+        """Start the agent with a fork of the session that the row names, or with a new one that is told of it."""
+        async with self._lock:
+            connection = await self._restore(fork=True)
+            self._connected(connection)
+            await self._choose_again()
+
+    async def dismiss(self) -> None:
+        """The session is destroyed: let a living agent do away with what it keeps of it."""
+        if (live := self.connection) is not None:
+            await farewell(self._core, live)
+
     async def close(self, *, for_good: bool = False) -> None:
         """End the agent's process tree; ``for_good``: and start no other."""
         self._over = self._over or for_good
@@ -169,7 +183,7 @@ class AgentLink:
         if self._core.row.error is not None:
             self._core.change(error=None)
 
-    async def _begin(self, connection: AgentConnection, greeting: Greeting) -> None:
+    async def _begin(self, connection: AgentConnection, greeting: Greeting, forked_from: str | None = None) -> None:
         row = self._core.row
         new_session = partial(
             handshake.new_session,
@@ -179,6 +193,7 @@ class AgentLink:
             cwd=row.cwd,
             mcp_servers=self._outfit.servers(greeting.capabilities),
             deadline=self._core.settings.session_deadline,
+            forked_from=forked_from,
         )
         agent_session_id, options = await self._let_in(connection, greeting, new_session)
         self._core.change(agent_session_id=agent_session_id)
@@ -203,12 +218,12 @@ class AgentLink:
 
     # -- restoring
 
-    async def _restore(self) -> AgentConnection:
+    async def _restore(self, *, fork: bool = False) -> AgentConnection:
         """Each way the agent offers, best first. One on which it hangs or dies is not tried on the same process."""
         core = self._core
         before, agent_session_id = core.row.options, core.row.agent_session_id
         connection, greeting = await self._open()
-        left, told = list(ways(greeting, agent_session_id)), []
+        left, told = list(ways(greeting, agent_session_id, fork=fork)), []
         try:
             while True:
                 way = left.pop(0)
@@ -226,13 +241,15 @@ class AgentLink:
         except BaseException:
             await self._discard(connection)
             raise
-        await self._restored(way, "; ".join([*told, _WHY[way]]))
+        why = "the agent has no fork of it" if fork and way == "session/new" else _WHY[way]
+        await self._restored(way, "; ".join([*told, why]))
         self._wanted = before
         return connection
 
     async def _go(self, way: Way, connection: AgentConnection, greeting: Greeting) -> None:
-        if way == "session/new":
-            await self._begin(connection, greeting)
+        if way in {"session/new", "session/fork"}:
+            origin = self._core.row.agent_session_id if way == "session/fork" else None
+            await self._begin(connection, greeting, origin)
             return
         row, settings = self._core.row, self._core.settings
         servers = self._outfit.servers(greeting.capabilities)
@@ -267,7 +284,8 @@ class AgentLink:
             continuity = "lost"
         tell = continuity == "rebootstrapped" or (row.priming and continuity != "lost")
         self._core.change(continuity=continuity, priming=tell)
-        self._core.note(events.restored(continuity, reason))
+        if way != "session/fork":  # which is told already
+            self._core.note(events.restored(continuity, reason))
 
     async def _choose_again(self) -> None:
         """A restored agent may have gone back to its defaults: what stood before is asked for again."""

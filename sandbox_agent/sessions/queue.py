@@ -178,6 +178,7 @@ class PromptQueue:
         """Stop with the server (``keep``: queued prompts stay queued), or for good with the session."""
         self._stopped = self._desk.closed = True
         self._desk.cancel_all("server_restarted" if keep else "turn_cancelled")
+        ran = self.running is not None
         if self.running is not None:
             self._end(self.running, _interrupted(self._core.row.agent))
         while self._waiting:
@@ -186,6 +187,8 @@ class PromptQueue:
                 job.done.set()
             else:
                 self._drop(job)
+        if not keep and not ran:
+            await self._link.dismiss()
         await self._link.close(for_good=True)
         if self._worker is not None:
             self._worker.cancel()

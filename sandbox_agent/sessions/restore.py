@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from sandbox_agent.wire.sessions import Continuity
     from sandbox_agent.wire.transcript import Transcript, TranscriptItem
 
-Way: TypeAlias = Literal["session/resume", "session/load", "session/new"]
+Way: TypeAlias = Literal["session/resume", "session/load", "session/fork", "session/new"]
 
 CONTINUITY: dict[Way, Continuity] = {
     "session/resume": "native",
     "session/load": "loaded",
+    "session/fork": "native",
     "session/new": "rebootstrapped",
 }
 
@@ -50,8 +51,11 @@ REPLAY_LIMIT_S = 10.0
 """Longest wait for an agent that replays after its answer."""
 
 
-def ways(greeting: Greeting, agent_session_id: str | None) -> tuple[Way, ...]:
-    """The ways back that this agent offers, best first."""
+def ways(greeting: Greeting, agent_session_id: str | None, *, fork: bool = False) -> tuple[Way, ...]:
+    """The ways back that this agent offers, best first; or to a ``fork``, which must not be the session itself."""
+    if fork:
+        able = agent_session_id is not None and greeting.can("fork")
+        return ("session/fork", "session/new") if able else ("session/new",)
     offered: list[Way] = []
     if agent_session_id is not None and greeting.can_resume():
         offered.append("session/resume")

@@ -19,10 +19,11 @@ from sandbox_agent.sessions.policy import as_policy
 from sandbox_agent.sessions.private import Redactor, pairs, private_of
 from sandbox_agent.sessions.records import SessionRecords, SessionRow
 from sandbox_agent.sessions.session import Session, info_of
+from sandbox_agent.sessions.verbs import agent_sessions, forked
 from sandbox_agent.wire.sessions import PermissionListResponse, PromptListResponse, SessionListResponse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from sandbox_agent.acp.servers import AcpServers
     from sandbox_agent.agents import Agents
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from sandbox_agent.sessions.view import Told
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.sessions import (
+        AgentSessionList,
         PermissionAnswer,
         PermissionInfo,
         PromptInfo,
         PromptRequest,
         SessionCreateRequest,
+        SessionForkRequest,
         SessionInfo,
         SessionUpdateRequest,
     )
@@ -112,36 +115,36 @@ class Sessions:
 
     async def create(self, request: SessionCreateRequest) -> SessionInfo:
         """A new session with its agent running. When anything of it fails, nothing of it is left."""
-        session_id = request.id if request.id is not None else f"ses_{secrets.token_hex(10)}"
-        if not _ID.fullmatch(session_id) or set(session_id) == {"."}:
-            raise InvalidRequest("a session id has 1 to 128 letters, digits, dots, dashes and underscores")
+        session_id = _id(request.id)
         cwd = await asyncio.to_thread(_directory, request.cwd)
         servers = mcp_servers(request.mcp_servers)
         private = private_of(request)
         # Unknown or not installed: said before anything is made.
         await self._agents.command(request.agent, env=private.env, base_url=private.base_url)
-        if self._stopping:
-            raise Conflict("the server is being stopped", sessionId=session_id)
-        taken = SessionAlreadyExists(f"there is a session {session_id} already", sessionId=session_id)
-        if session_id in self._creating:
-            raise taken
         row = _row(session_id, cwd, servers, request)
         asked: dict[Choice, str | None] = {
             "model": request.model,
             "mode": request.mode,
             "thought_level": request.thought_level,
         }
-        self._creating.add(session_id)
-        try:
-            if await self._records.session(session_id) is not None:
-                raise taken
-            session = await self._make(
-                row, private, {choice: value for choice, value in asked.items() if value is not None}
-            )
-        finally:
-            self._creating.discard(session_id)
-        session.core.tell("session_created")
-        return self._info(session)
+        choices = {choice: value for choice, value in asked.items() if value is not None}
+        return await self._create(row, private, lambda session: session.start(choices))
+
+    async def fork(self, session_id: str, request: SessionForkRequest) -> SessionInfo:
+        """A new session that goes on from where this one stands; ``continuity`` says how its agent knows.
+
+        Its events begin with a copy of this one's. Raises ``Conflict`` while a prompt runs or waits.
+        """
+        source = await self._session(session_id)
+        if source.queue.busy:
+            raise Conflict(f"session {session_id} works on a prompt", hint="wait for it, or cancel it")
+        row, private, journal = source.core.row, source.core.private, source.core.journal
+        return await self._create(forked(row, _id(request.id), request), private, lambda session: session.fork(journal))
+
+    async def agent_sessions(self, session_id: str, *, cursor: str | None = None) -> AgentSessionList:
+        """The sessions that the agent itself has for this session's folder."""
+        session = await self._session(session_id)
+        return await agent_sessions(session.core, await session.link.ensure(), cursor)
 
     async def list(self, *, limit: int = 100, cursor: str | None = None) -> SessionListResponse:
         """A page of sessions, newest first."""
@@ -244,13 +247,32 @@ class Sessions:
 
     # -- keeping them
 
-    async def _make(self, row: SessionRow, private: Private, choices: dict[Choice, str]) -> Session:
+    async def _create(
+        self, row: SessionRow, private: Private, begin: Callable[[Session], Awaitable[None]]
+    ) -> SessionInfo:
+        """A new session under an id that is free. When anything of it fails, nothing of it is left."""
+        if self._stopping:
+            raise Conflict("the server is being stopped", sessionId=row.id)
+        taken = SessionAlreadyExists(f"there is a session {row.id} already", sessionId=row.id)
+        if row.id in self._creating:
+            raise taken
+        self._creating.add(row.id)
+        try:
+            if await self._records.session(row.id) is not None:
+                raise taken
+            session = await self._make(row, private, begin)
+        finally:
+            self._creating.discard(row.id)
+        session.core.tell("session_created")
+        return self._info(session)
+
+    async def _make(self, row: SessionRow, private: Private, begin: Callable[[Session], Awaitable[None]]) -> Session:
         await self._records.delete_session(row.id)  # what a crash in the middle of a delete may have left
         await self._journals.delete(_journal_name(row.id))
         session = await self._build(row, private)
         self._making.add(session)
         try:
-            await session.start(choices)
+            await begin(session)
         except BaseException:
             await asyncio.shield(self._unmake(session))
             raise
@@ -344,6 +366,13 @@ def _row(session_id: str, cwd: str, servers: tuple[JsonObject, ...], request: Se
         mcp_servers=servers,
         skill_sources=request.skills,
     )
+
+
+def _id(given: str | None) -> str:
+    session_id = given if given is not None else f"ses_{secrets.token_hex(10)}"
+    if not _ID.fullmatch(session_id) or set(session_id) == {"."}:
+        raise InvalidRequest("a session id has 1 to 128 letters, digits, dots, dashes and underscores")
+    return session_id
 
 
 def _journal_name(session_id: str) -> str:

@@ -18,12 +18,14 @@ from sandbox_agent.sessions.prompts import blocks_of, for_agent
 from sandbox_agent.sessions.queue import PromptQueue
 from sandbox_agent.sessions.records import PermissionRow
 from sandbox_agent.sessions.updates import ToolCalls
+from sandbox_agent.sessions.verbs import copy
 from sandbox_agent.sessions.view import TranscriptView
 from sandbox_agent.wire.sessions import SessionInfo
 
 if TYPE_CHECKING:
     from sandbox_agent.acp.servers import AcpServers
     from sandbox_agent.agents import Agents
+    from sandbox_agent.journal import Journal
     from sandbox_agent.sessions.core import Core
     from sandbox_agent.sessions.options import Choice
     from sandbox_agent.sessions.outfit import Wardrobe
@@ -50,6 +52,14 @@ class Session:
             value = choices.get(choice)
             if value is not None and (stands := await self.link.choose(choice, value)) != value:
                 raise not_accepted(choice, value, stands, agent=self.core.row.agent)
+
+    async def fork(self, source: Journal) -> None:
+        """Start the agent where another session stands, whose row this one has, with a copy of all that was said."""
+        await copy(source, self.core.journal)
+        await self.core.journal.durable()
+        row = self.core.row
+        self.core.note(events.notice("info", f"Forked from session {row.forked_from}"))
+        await self.link.fork()
 
     async def restore(self) -> None:
         """Take up what an earlier run of the server left: prompts, permissions, the checkpoint."""

@@ -115,7 +115,7 @@ class Fold:
     def changes(self, sequence: int) -> TranscriptUpsert | None:
         """What changed after ``sequence``; None where nothing did that shows."""
         items = tuple(self.since(sequence))
-        header = self._transcript(()) if self.header_updated > sequence else None
+        header = self._transcript([]) if self.header_updated > sequence else None
         return TranscriptUpsert(sequence=self.sequence, items=items, header=header) if items or header else None
 
     def turn(self, prompt_id: str) -> TurnItem | None:

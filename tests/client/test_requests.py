@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 
 from sandbox_agent.client.requests import create_request, update_request
+from sandbox_agent.wire.config import SkillSource
 from sandbox_agent.wire.sessions import PermissionPolicy, PermissionRule
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def created(**given: Any) -> dict[str, Any]:
@@ -67,3 +67,11 @@ def test_all_of_it_has_the_wires_names(tmp_path: Path) -> None:
 def test_an_update_holds_only_what_changes() -> None:
     assert msgspec.json.encode(update_request(mode="plan")) == b'{"mode":"plan"}'
     assert msgspec.json.encode(update_request()) == b"{}"
+
+
+def test_skills_are_given_as_objects_of_the_wire_or_as_structs() -> None:
+    given = {"type": "git", "source": "https://x/y", "skills": ["a"]}
+    struct = SkillSource(type="git", source="https://x/y", skills=("a",))
+    assert created(skills=[struct, given])["skills"] == [given, given]
+    with pytest.raises(msgspec.ValidationError, match="source"):
+        created(skills=[{"type": "git"}])

@@ -399,3 +399,23 @@ class TestLife:
         assert session.id in repr(session)
         assert session.id in session._repr_html_()
         assert "<script" not in session._repr_html_()
+
+
+class TestFork:
+    def test_a_fork_remembers_and_goes_its_own_way(self, session: Any) -> None:
+        session.prompt("[[say one]]")
+        fork = session.fork(title="Other")
+        assert (fork.info.title, fork.info.forked_from, fork.info.continuity) == ("Other", session.id, "native")
+        assert fork.prompt("[[recall]]").text.endswith("- [[say one]]")
+        assert len(session.prompts()) == 1
+        fork.destroy()
+
+    def test_a_session_that_works_is_not_forked(self, session: Any) -> None:
+        handle = session.prompt("[[sleep 20]]", wait=False)
+        with pytest.raises(Conflict):
+            session.fork()
+        handle.cancel()
+
+    def test_an_id_that_is_taken_is_told(self, session: Any) -> None:
+        with pytest.raises(SessionAlreadyExists):
+            session.fork(id=session.id)

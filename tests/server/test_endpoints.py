@@ -283,3 +283,16 @@ def test_other_origins_are_answered_only_as_far_as_they_are_allowed(tmp_path: Pa
         assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example", "a page can read why"
         headers = server.headers | {"Origin": "https://app.example"}
         assert client.post("/v1/acp/x", json=envelope(1, "x"), headers=headers).status_code == 400
+
+
+def test_a_session_is_forked_and_the_agents_own_are_listed(client: httpx.Client, session: str) -> None:
+    client.post(f"{session}/prompts", json={"prompt": "[[say one]]"}, headers={"Prefer": "wait=20"})
+    fork = client.post(f"{session}/fork", json={"title": "Other"})
+    assert fork.status_code == 201
+    assert fork.headers["Location"] == f"/v1/sessions/{fork.json()['id']}"
+    assert (fork.json()["continuity"], fork.json()["title"]) == ("native", "Other")
+    assert f"/v1/sessions/{fork.json()['forkedFrom']}" == session
+    listed = client.get(f"{session}/agent-sessions").json()
+    assert fork.json()["agentSessionId"] in {one["sessionId"] for one in listed["items"]}
+    assert client.post(f"{session}/fork", json={"id": fork.json()["id"]}).status_code == 409
+    client.delete(fork.headers["Location"])
