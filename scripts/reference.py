@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import re
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sandbox_agent
-from sandbox_agent.cli import build_parser
+from sandbox_agent.cli import build_parser, exits
+from sandbox_agent.cli.connection import ENVIRONMENT, add_connection
 from sandbox_agent.server.app import StandaloneServer
 from sandbox_agent.server.openapi import document
 from sandbox_agent.server.routes import ROUTES
@@ -17,7 +19,6 @@ from sandbox_agent_jupyter.app import SandboxAgentApp
 from sandbox_agent_jupyter.magics import grammar
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterable, Iterator
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -103,30 +104,55 @@ def answers(responses: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def cli() -> str:
-    lines: list[str] = []
-    for name, command in commands("sandbox-agent", build_parser()):
-        lines += [f"## `{name}`", "", *([inspect.cleandoc(command.description), ""] if command.description else [])]
-        lines += [f"`{' '.join(words)}`", ""] if (words := [name, *arguments(command)])[1:] else []
-        lines += table(("option", ""), options(command))
-        lines += ["```text", inspect.cleandoc(command.epilog), "```", ""] if command.epilog else []
+    top = build_parser()
+    lines = ["## `sandbox-agent`", "", *table(("option", ""), options(top)), "```text", exits.HELP, "```", ""]
+    for command in subcommands(top):
+        inner = list(leaves(command))
+        if inner == [command]:
+            lines += _command(command)
+            continue
+        lines += [f"## `{command.prog}`", "", command.description or "", ""]
+        lines += [command.epilog, ""] if command.epilog else []
+        if any(ENVIRONMENT in (leaf.epilog or "") for leaf in inner):
+            lines += ["Each of its commands takes these options.", "", *table(("option", ""), options(connecting()))]
+            lines += [ENVIRONMENT, ""]
+        for leaf in inner:
+            lines += _command(leaf, level=3)
     return page("Command line", "`sandbox-agent --help` and `sandbox-agent COMMAND --help` say the same.", lines)
 
 
-def commands(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """The parser and all below it, each with its full name; aliases are left out."""
-    yield name, parser
-    seen = set()
+def _command(parser: argparse.ArgumentParser, level: int = 2) -> list[str]:
+    """A command's words and options, without those of its connection, which are told once."""
+    epilog = (parser.epilog or "").replace(ENVIRONMENT, "").strip()
+    connected = set(options(connecting())) if ENVIRONMENT in (parser.epilog or "") else set()
+    rows = [row for row in options(parser) if row not in connected]
+    lines = [f"{'#' * level} `{parser.prog}`", "", parser.description or "", ""]
+    return [*lines, *table(("option", ""), rows), *([epilog, ""] if epilog else [])]
+
+
+def connecting() -> argparse.ArgumentParser:
+    """The options by which commands find their server."""
+    parser = argparse.ArgumentParser()
+    add_connection(parser)
+    return parser
+
+
+def subcommands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     for action in parser._actions:  # noqa: SLF001 - argparse tells its actions no other way
-        for word, command in action.choices.items() if isinstance(action.choices, dict) else ():
-            if id(command) not in seen:
-                seen.add(id(command))
-                yield from commands(f"{name} {word}", command)
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
+            told = {listed.dest: listed.help for listed in action._get_subactions()}  # noqa: SLF001 - as above
+            for name, command in action.choices.items():
+                command.description = command.description or f"{str(told[name]).capitalize()}."
+                yield command
 
 
-def arguments(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:  # noqa: SLF001 - as above
-        if not action.option_strings:
-            yield str(action.metavar or action.dest.upper())
+def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The commands below it that do something; itself, if it does."""
+    inner = list(subcommands(parser))
+    for command in inner:
+        yield from leaves(command)
+    if not inner:
+        yield parser
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
@@ -134,7 +160,7 @@ def options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
         if action.help == "==SUPPRESS==" or isinstance(action.choices, dict) or "--help" in action.option_strings:
             continue
         value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
-        names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest}`"
+        names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
         choices = f" ({', '.join(map(str, action.choices))})" if action.choices else ""
         yield names + (f" `{value.strip()}`" if value and action.option_strings else ""), f"{action.help}{choices}"
 

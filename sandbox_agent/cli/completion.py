@@ -10,9 +10,9 @@ SHELLS = ("bash", "zsh", "fish")
 DESCRIPTION = """\
 Print the script by which a shell completes this command: options, agents and sessions.
 
-  bash   eval "$(sandbox-agent completion bash)"      in ~/.bashrc
-  zsh    eval "$(sandbox-agent completion zsh)"       in ~/.zshrc, after compinit
-  fish   sandbox-agent completion fish | source       in ~/.config/fish/config.fish"""
+    bash   eval "$(sandbox-agent completion bash)"      in ~/.bashrc
+    zsh    eval "$(sandbox-agent completion zsh)"       in ~/.zshrc, after compinit
+    fish   sandbox-agent completion fish | source       in ~/.config/fish/config.fish"""
 
 MOST_SESSIONS = 50
 

@@ -44,13 +44,12 @@ def test_help_costs_nothing_but_the_parser() -> None:
     assert heavy & set(shown.stdout.split()) == set()
 
 
-def test_every_command_is_in_the_table_and_says_what_it_does() -> None:
+def test_every_command_is_in_the_table_and_explains_its_options() -> None:
     parser = build_parser()
     [choices] = [a.choices for a in parser._actions if isinstance(a.choices, dict)]
     assert len(choices) == len(COMMANDS)
     for leaf in leaves(parser):
         assert callable(leaf.get_default("run")), leaf.prog
-        assert leaf.description, leaf.prog
         assert [a.dest for a in leaf._actions if not a.help] == [], leaf.prog
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from sandbox_agent.cli.completion import SHELLS
 
+from ..support.command import Terminal
+
 if TYPE_CHECKING:
     from ..support.command import Command
 
@@ -24,12 +26,13 @@ SOURCE = {
 # What a shell does when TAB is pressed at the end of the line; each answer on a line.
 PRESS = {
     "bash": """
-source SCRIPT
-COMP_LINE='LINE'; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9; COMP_WORDS=($COMP_LINE); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+source @SCRIPT@
+COMP_LINE='@LINE@'; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9
+COMP_WORDS=($COMP_LINE); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _python_argcomplete sandbox-agent "${COMP_WORDS[COMP_CWORD]}" ""
 printf '%s\\n' "${COMPREPLY[@]}"
 """,
-    "fish": "source SCRIPT\ncomplete --do-complete 'LINE'\n",
+    "fish": "source @SCRIPT@\ncomplete --do-complete '@LINE@'\n",
 }
 
 
@@ -43,7 +46,7 @@ def press(command: Command, shell: str, line: str, tmp_path: Path) -> list[str]:
     """What the shell offers for the line."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
-    text = PRESS[shell].replace("SCRIPT", str(script(command, shell, tmp_path))).replace("LINE", line)
+    text = PRESS[shell].replace("@SCRIPT@", str(script(command, shell, tmp_path))).replace("@LINE@", line)
     environ = command.environ()
     environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
     done = subprocess.run(
@@ -61,7 +64,7 @@ def test_the_script_is_the_shell_s_own_language(command: Command, shell: str, tm
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("shell", PRESS)
+@pytest.mark.parametrize("shell", list(PRESS))
 class TestOffers:
     def test_commands(self, command: Command, shell: str, tmp_path: Path) -> None:
         assert {"server", "api", "daemon"} <= set(press(command, shell, "sandbox-agent ", tmp_path))
@@ -78,6 +81,33 @@ class TestOffers:
 
     def test_sessions_of_the_server(self, command: Command, shell: str, session: str, tmp_path: Path) -> None:
         assert session in press(command, shell, "sandbox-agent api sessions show ses", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shell", "begin"),
+    [
+        (("bash", "--norc", "--noprofile", "-i"), ""),
+        (("zsh", "-f", "-i"), "autoload -U compinit; compinit -u -D; "),
+        (("fish", "--no-config", "-i"), ""),
+    ],
+    ids=SHELLS,
+)
+def test_a_key_pressed_in_the_shell_completes_the_line(
+    command: Command, shell: tuple[str, ...], begin: str, tmp_path: Path
+) -> None:
+    """The whole way: the shell's line editor, its completion, our script and the parser."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not installed")
+    path, out = script(command, shell[0], tmp_path), tmp_path / "out"
+    environ = command.environ({"TERM": "xterm", "PS1": "$ ", "PS2": ""})
+    environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
+    argv = [str(shutil.which(shell[0])), *shell[1:]]
+    with Terminal(argv, environ, command.home) as terminal:
+        terminal.type(f"{begin}source {path}; echo rea''dy\n")
+        terminal.expect("ready")
+        terminal.type(f"sandbox-agent completion z\t> {out}; echo do''ne\n")
+        terminal.expect("done\r")
+    assert out.read_text() == command("completion", "zsh").stdout
 
 
 def test_without_a_server_nothing_is_offered_and_nothing_said(tmp_path: Path) -> None:

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("md", "html", "ipynb", "text", "json")
 
-POLICY_HELP = (
-    "ask, allow_edits, allow_all or deny; or a policy with rules as JSON, or @FILE that holds it (default: ask)"
-)
+POLICY_HELP = "ask (the default), allow_edits, allow_all, deny; or a policy with rules as JSON, or @FILE that holds it"
 
 PROMPT_EPILOG = """\
 What the agent says is printed on stdout as it comes; tool calls, permissions and the spinner are on stderr. A
