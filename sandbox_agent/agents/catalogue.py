@@ -101,6 +101,9 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     the release, ``also_known_as`` its ids in registries. ``providers``: one of them must have credentials; none is
     asked for where there are none. ``config_options`` are known without asking the agent. ``skills_folder`` is where in
     a project it reads skills from; ``takes_mcp`` is false where it passes over the MCP servers it is given.
+    ``gateway`` are the variables by which it is pointed at another server than its provider's; ``{url}`` stands for
+    that one's address, without ``/v1``. ``keyed`` are, by the variable of a key, those that have it use this key for
+    itself, where by its own ways it would write the key into the user's files first.
     """
 
     id: str
@@ -120,6 +123,7 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     env: dict[str, str] = msgspec.field(default_factory=dict)
     inherit_env: tuple[str, ...] = ()
     gateway: dict[str, str] = msgspec.field(default_factory=dict)
+    keyed: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     config_options: tuple[JsonObject, ...] | None = None
     skills_folder: str = ".agents/skills"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox_agent import __version__
 from sandbox_agent.agents import credentials, launch, machine
+from sandbox_agent.agents.environment import key_method, keyed
 from sandbox_agent.agents.probe import Probe
 from sandbox_agent.problems import AgentProcessExited, Problem
 from sandbox_agent.wire.doctor import AgentCheck, DoctorReport, Handshake
@@ -82,13 +83,17 @@ class Doctor:
 
     async def _shake(self, spec: AgentSpec, launcher: launch.Launcher) -> tuple[Handshake, str | None]:
         """How it went, and how to log in where that is what is missing."""
-        command = launch.command(spec, launcher, self._agents.environ, self._agents.providers)
+        command = await asyncio.to_thread(launch.command, spec, launcher, self._agents.environ, self._agents.providers)
         async with self._slots:
             started = time.monotonic()
             try:
                 await self._probe(spec.id, command)
             except Problem as problem:
-                login = (problem.hint or f"log in to {spec.id}") if "authMethods" in problem.extensions else None
+                methods = problem.extensions.get("authMethods")
+                if methods and key_method(methods, keyed(command.env, self._agents.providers)) is not None:
+                    detail = "it is told to use its key when a session starts"
+                    return Handshake(state="ok", seconds=_since(started), detail=detail), None
+                login = (problem.hint or f"log in to {spec.id}") if methods is not None else None
                 return Handshake(state="fault", seconds=_since(started), detail=_told(problem)), login
             return Handshake(state="ok", seconds=_since(started)), None
 

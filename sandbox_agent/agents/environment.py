@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sandbox_agent.agents.credentials import TWINS, replaced
+from sandbox_agent.agents.logins import configured
 from sandbox_agent.problems import InvalidRequest
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def environment(
         if name not in hidden and any(fnmatchcase(name, pattern) for pattern in spec.inherit_env)
     }
     at_gateway = gateway(spec, base_url) if base_url is not None else {}
-    return _with_twins(inherited | spec.env | at_gateway | given, providers)
+    whole = _with_twins(inherited | spec.env | at_gateway | given, providers)
+    return whole if at_gateway else _by_key(spec, whole, given, environ)
 
 
 def gateway(spec: AgentSpec, base_url: str) -> dict[str, str]:
@@ -66,6 +68,17 @@ def gateway(spec: AgentSpec, base_url: str) -> dict[str, str]:
         )
     root = base_url.rstrip("/").removesuffix("/v1")
     return {name: template.replace("{url}", root) for name, template in spec.gateway.items()}
+
+
+def _by_key(
+    spec: AgentSpec, env: dict[str, str], given: Mapping[str, str], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Have the agent use its key, unless the user has set up something else for it: a login, or a provider."""
+    for variable, added in spec.keyed.items():
+        own = any(name in given for name in (variable, TWINS.get(variable, variable)))
+        if env.get(variable) and not (added.keys() & env.keys()) and not configured(spec.id, environ, login=not own):
+            env |= added
+    return env
 
 
 def _with_twins(env: dict[str, str], providers: Mapping[str, Provider]) -> dict[str, str]:

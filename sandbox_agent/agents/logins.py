@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import stat
+import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -232,3 +233,20 @@ LOGINS = (
 
 FOLDERS = ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_DATA_HOME", "PI_CODING_AGENT_DIR")
 """Variables that move these files away from the home folder."""
+
+_SETTINGS = {"codex": ("$CODEX_HOME/config.toml", "~/.codex/config.toml")}
+
+
+def configured(agent: str, environ: Mapping[str, str], *, login: bool) -> bool:
+    """Whether the user chose a provider for an agent in its own settings, or, with ``login``, logged in to one."""
+    if login and any(found.stored(environ) for found in LOGINS if found.source == agent):
+        return True
+    for path in _SETTINGS.get(agent, ()):
+        file = expand(path, environ)
+        content = _content(file) if file is not None else None
+        if content is not None:
+            try:
+                return "model_provider" in tomllib.loads(content.decode())
+            except ValueError:
+                return True  # whatever it says, it is not for us to overrule
+    return False

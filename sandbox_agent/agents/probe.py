@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from sandbox_agent import __version__
 from sandbox_agent.acp.connection import AgentConnection
 from sandbox_agent.acp.roles import RpcError
-from sandbox_agent.agents.catalogue import load
-from sandbox_agent.agents.environment import key_method, keyed
 from sandbox_agent.journal import open_journals
 from sandbox_agent.problems import StreamError
 
@@ -84,7 +82,6 @@ class Probe:
 
     def __init__(self, supervisor: Supervisor, *, deadline: float = 30.0) -> None:
         self._supervisor = supervisor
-        self._providers = load()[1]
         self._deadline = deadline
 
     async def __call__(self, agent: str, command: Command) -> tuple[JsonObject, ...]:
@@ -93,13 +90,11 @@ class Probe:
         Raises AgentNotInstalled, AgentProcessExited, Timeout, or StreamError when the agent answers with an error.
         """
         async with _started(self._supervisor, agent, command, self._deadline) as (connection, folder):
-            return await self._options(connection, folder, keyed(command.env, self._providers))
+            return await self._options(connection, folder)
 
-    async def _options(
-        self, connection: AgentConnection, cwd: str, keyed_providers: frozenset[str]
-    ) -> tuple[JsonObject, ...]:
+    async def _options(self, connection: AgentConnection, cwd: str) -> tuple[JsonObject, ...]:
         able = await connection.request("initialize", INITIALIZE, deadline=self._deadline)
-        session = await self._session(connection, cwd, able, keyed_providers)
+        session = await self._session(connection, cwd, able)
         if session is None:
             return ()
         if "delete" in _member(_member(able, "agentCapabilities"), "sessionCapabilities"):
@@ -107,26 +102,19 @@ class Probe:
             await connection.request("session/delete", {"sessionId": session.get("sessionId")}, deadline=self._deadline)
         return options_of(session)
 
-    async def _session(
-        self, connection: AgentConnection, cwd: str, able: Any, keyed_providers: frozenset[str]
-    ) -> JsonObject | None:
-        """A new session; an agent that wants to be told first to use the key it was given is told."""
+    async def _session(self, connection: AgentConnection, cwd: str, able: Any) -> JsonObject | None:
+        """A new session; a refusal for want of a login has the agent's ways to log in."""
         params = {"cwd": cwd, "mcpServers": []}
         try:
             made = await connection.request("session/new", params, deadline=self._deadline)
         except RpcError as error:
+            if error.code != AUTH_REQUIRED:
+                raise
+            # It is not told to use a key it has: some keep it then, and this is to look only.
             methods = able.get("authMethods") if isinstance(able, dict) else None
             usable = [method for method in methods if isinstance(method, dict)] if isinstance(methods, list) else []
-            method = key_method(usable, keyed_providers) if error.code == AUTH_REQUIRED else None
-            if method is None and error.code == AUTH_REQUIRED:
-                detail = f"{connection.agent} wants a login: {error.message}"
-                raise StreamError(
-                    detail, hint=login_hint(usable), agent=connection.agent, authMethods=usable
-                ) from error
-            if method is None:
-                raise
-            await connection.request("authenticate", {"methodId": method}, deadline=self._deadline)
-            made = await connection.request("session/new", params, deadline=self._deadline)
+            detail = f"{connection.agent} wants a login: {error.message}"
+            raise StreamError(detail, hint=login_hint(usable), agent=connection.agent, authMethods=usable) from error
         return made if isinstance(made, dict) else None
 
 

@@ -110,11 +110,13 @@ class Agents:
             detail = f"{launcher.path} needs {launcher.interpreter}, not found on PATH"
             hint = self._install_hint(spec) if spec.installable else f"install {launcher.interpreter}"
             raise AgentNotInstalled(detail, agent=agent, hint=hint)
-        return launch.command(spec, launcher, self._environ, self._providers, env=env, base_url=base_url)
+        return await asyncio.to_thread(
+            launch.command, spec, launcher, self._environ, self._providers, env=env, base_url=base_url
+        )
 
-    def keyed(self, command: Command) -> frozenset[str]:
-        """The providers for which the environment of a command holds a key."""
-        return keyed(command.env, self._providers)
+    def keyed(self, agent: str, command: Command) -> frozenset[str]:
+        """The providers for which an agent may be told to use the key in its environment; none if it would keep it."""
+        return frozenset() if self.spec(agent).keyed else keyed(command.env, self._providers)
 
     def secrets(self, agent: str, env: Mapping[str, str], base_url: str | None = None) -> frozenset[str]:
         """The secret values that an agent started with these gets to see; for an unknown one, of these alone."""

@@ -145,7 +145,7 @@ class AgentLink:
         await self._outfit.prepare()
         private = core.private
         command = await self._agents.command(agent, env=private.env, base_url=private.base_url)
-        self._keyed = self._agents.keyed(command)
+        self._keyed = self._agents.keyed(agent, command)
         command = replace(command, cwd=core.row.cwd)
         connection = await self._servers.open_session(core.id, agent, command, self)
         self._opening = connection

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox_agent.agents.catalogue import load
 from sandbox_agent.agents.environment import environment, gateway, keyed
 from sandbox_agent.problems import InvalidRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPECS, PROVIDERS = load()
 SERVER = {"ANTHROPIC_API_KEY": "server", "ANTHROPIC_MODEL": "m", "OPENAI_API_KEY": "o", "SANDBOX_AGENT_TOKEN": "t"}
@@ -86,3 +90,31 @@ def test_the_providers_with_a_key_are_known() -> None:
         "anthropic",
         "google",
     }
+
+
+def codex(tmp_path: Path, env: dict[str, str]) -> dict[str, str]:
+    return of("codex", {"HOME": str(tmp_path)}, env)
+
+
+def test_codex_is_given_its_key_without_keeping_it(tmp_path: Path) -> None:
+    """By its own way to authenticate it would write the key of one session into the user's files, for all to use."""
+    assert "api-key" in json.loads(codex(tmp_path, {"OPENAI_API_KEY": "k"})["CODEX_CONFIG"])["model_providers"]
+    assert "CODEX_CONFIG" in codex(tmp_path, {"CODEX_API_KEY": "k"})
+    assert "CODEX_CONFIG" not in codex(tmp_path, {})
+    assert codex(tmp_path, {"OPENAI_API_KEY": "k", "CODEX_CONFIG": "{}"})["CODEX_CONFIG"] == "{}"
+    assert "gateway" in of("codex", {"HOME": str(tmp_path)}, {"OPENAI_API_KEY": "k"}, "http://x")["CODEX_CONFIG"]
+
+
+def test_what_the_user_has_set_up_for_codex_stands(tmp_path: Path) -> None:
+    """A login goes before the server's key, not before a session's own; a provider in its settings before all."""
+    folder = tmp_path / ".codex"
+    folder.mkdir()
+    (folder / "auth.json").write_text('{"tokens": {"access_token": "t"}}')
+    server = {"HOME": str(tmp_path), "OPENAI_API_KEY": "server"}
+    assert "CODEX_CONFIG" not in of("codex", server)
+    assert "CODEX_CONFIG" in of("codex", server, {"OPENAI_API_KEY": "mine"})
+    for settings in ('model_provider = "azure"', "not TOML ["):
+        (folder / "config.toml").write_text(settings)
+        assert "CODEX_CONFIG" not in of("codex", server, {"OPENAI_API_KEY": "mine"})
+    (folder / "config.toml").write_text('model = "x"')
+    assert "CODEX_CONFIG" in of("codex", server, {"OPENAI_API_KEY": "mine"})
