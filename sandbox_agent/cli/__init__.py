@@ -48,7 +48,18 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         importlib.import_module(f"{__name__}.{name}").add_parser(commands)
+    _take_access_anywhere(parser)
     return parser
+
+
+def _take_access_anywhere(parser: argparse.ArgumentParser) -> None:
+    """As in 0.4.2, the token may be said before the command it is for: `sandbox-agent --token T api agents list`."""
+    inner = [action.choices for action in parser._actions if isinstance(action.choices, dict)]  # noqa: SLF001 - no other way
+    for choices in inner:
+        parser.add_argument("-t", "--token", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        parser.add_argument("-n", "--no-token", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        for below in choices.values():
+            _take_access_anywhere(below)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

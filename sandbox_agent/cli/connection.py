@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "http://127.0.0.1:2468"
 
+GIVE_UP_SECONDS: Final = 60.0
+"""For which a stream whose server has gone tries to reach it again."""
+
 ENVIRONMENT: Final = """\
 Without --endpoint the server is that of SANDBOX_AGENT_URL, else the Jupyter Server around this terminal, else the
 newest server of this user on this machine, else http://127.0.0.1:2468. Its token is taken from SANDBOX_AGENT_TOKEN,
@@ -42,13 +45,14 @@ def connect(arguments: argparse.Namespace) -> SandboxAgent:
 
     token = getattr(arguments, "token", None)
     if getattr(arguments, "no_token", False):
-        return SandboxAgent(arguments.endpoint or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
+        url = arguments.endpoint or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        return SandboxAgent(url, give_up_after=GIVE_UP_SECONDS)
     try:
-        return SandboxAgent.connect(arguments.endpoint, token)
+        return SandboxAgent.connect(arguments.endpoint, token, give_up_after=GIVE_UP_SECONDS)
     except NoServerFound:
         # One that keeps its files elsewhere (--data-dir), or belongs to somebody else.
         try:
-            return SandboxAgent.connect(DEFAULT_URL, token)
+            return SandboxAgent.connect(DEFAULT_URL, token, give_up_after=GIVE_UP_SECONDS)
         except ServerUnreachable:
             pass
         raise

@@ -23,8 +23,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add = parser.add_argument
     add("-H", "--host", help="address to bind (default: 127.0.0.1)")
     add("-p", "--port", type=int, help="port to bind; 0 takes a free one (default: 2468)")
-    add("-t", "--token", help=f"bearer token that clients must send; {TOKEN_VARIABLE} keeps it off the command line")
-    add("-n", "--no-token", action="store_true", default=None, help="serve without a token")
+    given = argparse.SUPPRESS  # so that what stands before the command is not forgotten
+    add(
+        "-t",
+        "--token",
+        default=given,
+        help=f"bearer token that clients must send; {TOKEN_VARIABLE} keeps it off the command line",
+    )
+    add("-n", "--no-token", action="store_true", default=given, help="serve without a token")
     add(
         "--allow-host",
         action="append",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.wire.sessions import PromptInfo
 
-START_HINT = "start one with `sandbox-agent server --no-token`, or use `SandboxAgent.start()`"
+START_HINT = "start one with `sandbox-agent daemon start`, or use `SandboxAgent.start()`"
 
 
 class ClientError(SandboxAgentError):

@@ -69,6 +69,7 @@ def test_every_command_is_in_the_table_and_explains_its_options() -> None:
         "daemon status --host h --port 1",
         "install-agent --all -r",
         "server -H h -p 1 -n -O o -M m -A a -C --no-telemetry",
+        "--no-token api -t T agents list",
     ],
 )
 def test_command_lines_of_old_scripts_are_understood(args: str) -> None:
@@ -163,6 +164,8 @@ class TestConnection:
             assert command("api", "acp", "list").returncode == 0, "from the environment"
             wrong = command("api", "acp", "list", "-t", "wrong", status=Exit.FAILURE)
             none = command("api", "acp", "list", "-n", status=Exit.FAILURE)
+            assert command("--token", token, "api", "acp", "list", env={"SANDBOX_AGENT_TOKEN": ""}).returncode == 0
+            assert command("api", "--token", token, "acp", "list", env={"SANDBOX_AGENT_TOKEN": ""}).returncode == 0
         assert "wrong" not in wrong.stderr
         assert "token" in wrong.stderr
         assert "token" in none.stderr

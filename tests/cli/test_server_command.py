@@ -180,6 +180,12 @@ def test_options_of_old_clients_are_taken(tmp_path: Path) -> None:
     assert answer.headers["Access-Control-Allow-Credentials"] == "true"
 
 
+def test_its_access_may_be_said_before_its_name(tmp_path: Path) -> None:
+    """`sandbox-agent --token T server`, as 0.4.2 takes it."""
+    refused = run("--token", "x", "server", "--no-token", "--port", "0", home=tmp_path)
+    assert "exclude" in refused.stderr
+
+
 def test_open_to_the_world_without_a_token_it_warns_and_serves(tmp_path: Path) -> None:
     with serve(tmp_path, "--host", "0.0.0.0") as server:  # noqa: S104 - as it is run in a provider's sandbox
         assert httpx.get(f"{server.url}/v1/health", headers={"Host": "2468-x.provider.dev"}).status_code == 200

@@ -175,7 +175,7 @@ class TestExplain:
     def test_nothing_at_all(self) -> None:
         error = explain([])
         assert isinstance(error, NoServerFound)
-        assert "sandbox-agent server --no-token" in str(error)
+        assert "sandbox-agent daemon start" in str(error)
         assert "SandboxAgent.start()" in str(error)
 
     def test_a_jupyter_server_without_the_extension(self) -> None:
