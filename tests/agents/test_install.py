@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from .registries import Registries
 
-pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
-
 TINY = AgentSpec(id="tiny", npm=NpmSource(process="tiny-agent", agent="tiny-agent", node="16"))
 SNAKE = AgentSpec(id="snake", python=PythonSource(package="snake-agent", args=("acp",)))
 

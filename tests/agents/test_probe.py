@@ -15,7 +15,7 @@ from sandbox_agent.agents.probe import Probe, options_of
 from sandbox_agent.problems import AgentNotInstalled, AgentProcessExited, StreamError, Timeout
 from sandbox_agent.supervisor import Command, Supervisor
 
-from .test_replay import FOLDER, NAMES
+from ..support.shared import RECORDINGS, recording
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,10 +87,10 @@ async def test_a_program_that_is_gone_is_not_installed(probe: Probe, tmp_path: P
         await probe("x", Command(argv=(str(tmp_path / "no"),)))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("/text") and name != "cursor/text"])
+@pytest.mark.parametrize("name", [name for name in RECORDINGS if name.endswith("/text") and name != "cursor/text"])
 async def test_every_recorded_agent_tells_its_options(probe: Probe, name: str) -> None:
     """By config options or, older, by models and modes; each has a current value that is one of its values."""
-    options = await probe("recorded", program("replay", str(FOLDER / f"{name}.jsonl")))
+    options = await probe("recorded", program("replay", str(recording(name))))
     assert {"model", "mode"} & {option.get("category") for option in options}
     for option in options:
         if option["type"] == "select" and option["options"] and "value" in option["options"][0]:
@@ -104,9 +104,7 @@ def test_an_agent_may_offer_nothing(session: dict[str, object]) -> None:
 
 async def test_agents_tell_what_a_probe_found(probe: Probe, tmp_path: Path) -> None:
     """All of it together: a custom agent that is a recording, asked over a real process."""
-    if not NAMES:
-        pytest.skip("recordings are not at hand")
-    config = {"agents": {"old": {"replay": str(FOLDER / "gemini" / "text.jsonl")}, "dead": {"command": "false"}}}
+    config = {"agents": {"old": {"replay": str(recording("gemini/text"))}, "dead": {"command": "false"}}}
     environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     agents = Agents(environ=environ, config=config, prober=probe)
     old = await agents.info("old", config=True)

@@ -257,7 +257,6 @@ async def test_a_host_that_is_down_is_told(installing: Agents, registries: Regis
     assert "network" in (caught.value.hint or "")
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 async def test_a_package_of_the_registry_is_installed_when_asked(
     installing: Agents, registries: Registries, environ: dict[str, str]
 ) -> None:

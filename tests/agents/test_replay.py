@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sandbox_agent.agents.launch import BUILTIN, PYTHON_FLAGS
 
+from ..support.shared import RECORDINGS, recording
 from .driver import replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from .driver import Agent
 
-FOLDER = Path(os.environ.get("SANDBOX_AGENT_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
-NAMES = sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.jsonl"))
-
 
 def entries(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in recording(name).read_text().splitlines()]
 
 
-@pytest.mark.skipif(not NAMES, reason="recordings are not at hand")
 def test_there_are_recordings_of_every_agent() -> None:
-    assert len({name.split("/")[0] for name in NAMES}) >= 12
+    assert len({name.split("/")[0] for name in RECORDINGS}) >= 12
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_a_recording_replays_to_its_end(name: str) -> None:
     """A client that says what the recorded one said hears, message by message, what the recorded agent said."""
-    with replay(FOLDER / f"{name}.jsonl") as agent:
+    with replay(recording(name)) as agent:
         for entry in entries(name):
             if entry["dir"] == "client":
                 agent.send(entry["msg"])

@@ -23,8 +23,9 @@ from sandbox_agent.wire.transcript import (
     UnknownItem,
 )
 
-from ..support.recordings import NAMES, session
+from ..support.recordings import session
 from ..support.safe_html import faults, text_in
+from ..support.shared import RECORDINGS
 
 if TYPE_CHECKING:
     from sandbox_agent.wire.transcript import TranscriptItem
@@ -98,7 +99,7 @@ def everywhere(text: str) -> list[TranscriptItem]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_every_recording_renders_safely(name: str) -> None:
     """What real agents say becomes well-formed HTML of allowed elements, in a page and alone."""
     transcript = folded(name)

@@ -15,12 +15,12 @@ from sandbox_agent.render.markdown import code, fenced, words
 from sandbox_agent.render.prose import prose
 from sandbox_agent.wire.transcript import MessageItem, NoticeItem, PermissionItem, Transcript
 
-from ..support.recordings import NAMES
 from ..support.safe_html import text_in
+from ..support.shared import RECORDINGS
 from .test_html import ATTACKS, COMMON, call, everywhere, folded
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_every_recording_has_every_form(name: str) -> None:
     """Text and Markdown hold what was said; the notebook is valid."""
     transcript = folded(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,12 +10,12 @@ import pytest
 from sandbox_agent.problems import InvalidRequest, ModeNotSupported
 from sandbox_agent.sessions.options import AgentOptions, plan
 
+from ..support.shared import recording
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sandbox_agent.sessions.options import Choice
-
-RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
 
 OPTION = {"id": "m", "category": "model", "currentValue": "a", "options": [{"value": "a"}, {"value": "b"}]}
 MODES = {"currentModeId": "ask", "availableModes": [{"id": "ask"}, {"id": "plan"}]}
@@ -91,6 +90,25 @@ def test_a_mode_the_agent_announces_stands_in_both_of_its_lists() -> None:
     assert after.modes["currentModeId"] == "plan"
 
 
+LEVELS = {"currentModeId": "low", "availableModes": [{"id": "off"}, {"id": "low"}, {"id": "high"}]}
+
+
+def test_modes_that_are_thought_levels_are_thought_levels() -> None:
+    """Pi's older adapter has no other way to set them; its newer one has both."""
+    state = offered(modes=LEVELS)
+    assert (state.current("mode"), state.current("thought_level")) == (None, "low")
+    change = ask(state, "thought_level", "high")
+    assert (change.method, change.params) == ("session/set_mode", {"sessionId": "s", "modeId": "high"})
+    assert change.effective(change.settled(state, state, {})) == "high"
+    with pytest.raises(ModeNotSupported, match="lets no mode be chosen"):
+        ask(state, "mode", "high")
+    option = {"id": "x", "category": "thought_level", "currentValue": "low", "options": [{"value": "high"}]}
+    both = offered(modes=LEVELS, configOptions=[option])
+    assert ask(both, "thought_level", "high").method == "session/set_config_option"
+    after = both.after_update({"sessionUpdate": "current_mode_update", "currentModeId": "high"})
+    assert after.current("thought_level") == "high"
+
+
 def test_an_update_about_something_else_leaves_the_state_as_it_is() -> None:
     state = offered(modes=MODES)
     for update in ({"sessionUpdate": "usage_update"}, {"sessionUpdate": "config_option_update", "configOptions": "x"}):
@@ -106,15 +124,14 @@ def test_a_malformed_offer_is_no_offer(result: Any) -> None:
 
 
 def recorded(agent: str, name: str = "modes") -> Iterator[tuple[str, dict[str, Any]]]:
-    path = RECORDINGS / agent / f"{name}.jsonl"
-    if not path.exists():
-        pytest.skip("recordings are not at hand")
-    for line in path.read_text().splitlines():
+    for line in recording(f"{agent}/{name}").read_text().splitlines():
         entry = json.loads(line)
         yield entry["dir"], entry["msg"]
 
 
-@pytest.mark.parametrize("agent", ["claude", "codex", "copilot", "gemini", "kimi", "opencode", "pi", "qwen", "vibe"])
+@pytest.mark.parametrize(
+    "agent", ["claude", "codex", "copilot", "gemini", "kimi", "opencode", "pi", "pi-ref", "qwen", "vibe"]
+)
 def test_every_change_in_a_recording_ends_at_the_value_the_agent_says(agent: str) -> None:
     """Each accepted request of the recording is planned by us with the same method, and settles at its value."""
     state = AgentOptions()
@@ -139,7 +156,7 @@ def test_every_change_in_a_recording_ends_at_the_value_the_agent_says(agent: str
 def _settle(before: AgentOptions, state: AgentOptions, request: dict[str, Any], result: Any) -> AgentOptions:
     params = request["params"]
     find: dict[str, Callable[[], Choice | None]] = {
-        "session/set_mode": lambda: "mode",
+        "session/set_mode": lambda: "thought_level" if before.modes_are_levels else "mode",
         "session/set_model": lambda: "model",
         "session/set_config_option": lambda: next(
             (c for c in ("model", "mode", "thought_level") if (before.option(c) or {}).get("id") == params["configId"]),
@@ -165,6 +182,11 @@ def _settle(before: AgentOptions, state: AgentOptions, request: dict[str, Any], 
         ("codex", ("gpt-5.5", "agent", "medium")),
         ("gemini", ("gemini-2.5-pro", "default", None)),
         ("vibe", ("stub", "accept-edits", "off")),
+        ("opencode", ("stub/stub-model", "build", "low")),
+        ("qwen", ("$runtime|openai|stub-model(openai)", "auto", None)),
+        ("kimi", ("stub", "default", None)),
+        ("pi", ("stub/stub-model", None, "medium")),
+        ("pi-ref", ("stub/stub-model", None, "medium")),
     ],
 )
 def test_the_three_choices_are_read_from_what_real_agents_offer(

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sandbox_agent.journal import Sender
 from sandbox_agent.wire.sessions import PermissionPolicy, PermissionRule
 from sandbox_agent.wire.transcript import MessageItem, PermissionItem, ToolCallItem, TurnItem
 
+from ..support.shared import recording
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import World
 
-RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
 AGENTS = ["claude", "codex", "opencode", "gemini"]
-
-
-def recording(name: str) -> Path:
-    path = RECORDINGS / f"{name}.jsonl"
-    if not path.exists():
-        pytest.skip("recordings are not at hand")
-    return path
 
 
 def prompts_of(name: str) -> list[str]:
@@ -152,12 +148,30 @@ async def test_failures_that_real_agents_keep_quiet_about_are_failures_too(stopp
 
 
 @pytest.mark.parametrize(
-    ("agent", "model", "mode"), [("claude", "opus", "plan"), ("gemini", "gemini-3.8-flash", "plan")]
+    ("agent", "chosen"),
+    [
+        ("claude", {"model": "opus", "mode": "plan", "thought_level": "low"}),
+        ("codex", {"model": "gpt-6-sol", "mode": "read-only", "thought_level": "xhigh"}),
+        ("gemini", {"model": "gemini-3-flash-preview", "mode": "plan"}),
+        ("kimi", {"model": "stub", "mode": "default"}),
+        ("opencode", {"model": "opencode/big-pickle", "mode": "build"}),
+        ("pi", {"model": "stub/stub-model", "thought_level": "minimal"}),
+        ("pi-ref", {"thought_level": "off"}),
+        ("qwen", {"mode": "auto-edit"}),
+        ("vibe", {"mode": "ask", "thought_level": "medium"}),
+    ],
 )
-async def test_options_of_real_agents_are_set(stopped: World, agent: str, model: str, mode: str) -> None:
+async def test_options_of_real_agents_hold_from_the_first_prompt_on(
+    stopped: World, agent: str, chosen: dict[str, Any]
+) -> None:
+    """However an agent offers them; the effective values are answered, and recorded on the turn."""
     await start(stopped, f"{agent}/modes")
-    session = await stopped.create(f"{agent}-modes", model=model, mode=mode)
-    assert (session.model, session.mode) == (model, mode)
+    session = await stopped.create(f"{agent}-modes", permission_policy="allow_all", **chosen)
+    assert {choice: getattr(session, choice) for choice in chosen} == chosen
+    asked = [payload for sender, payload in await stopped.events(session.id) if sender is Sender.CLIENT]
+    assert not any(b'"session/prompt"' in payload for payload in asked)
+    turn = await stopped.prompt(session.id, prompts_of(f"{agent}/modes")[0])
+    assert {choice: getattr(turn, choice) for choice in chosen} == chosen
 
 
 @pytest.mark.parametrize("agent", ["claude", "codex", "opencode", "gemini", "pi", "qwen", "kimi", "vibe"])

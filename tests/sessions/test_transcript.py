@@ -24,7 +24,8 @@ from sandbox_agent.wire.transcript import (
     item_order,
 )
 
-from ..support.recordings import NAMES, SERVER, Entry, agent, client, note, prompt, raw, session, update
+from ..support.recordings import SERVER, Entry, agent, client, note, prompt, raw, session, update
+from ..support.shared import RECORDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +59,7 @@ def tool(sequence: int, **fields: Any) -> Entry:
 # --- every recording
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_every_recording_folds_into_valid_items(name: str) -> None:
     """Items survive the wire, have one id each, stand in order, and no turn or call of a finished turn stays open."""
     for entries in (raw(name), session(name)):
@@ -72,7 +73,7 @@ def test_every_recording_folds_into_valid_items(name: str) -> None:
         assert not [item for item in transcript.items if isinstance(item, UnknownItem)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_a_sessions_notes_and_its_raw_traffic_tell_the_same(name: str) -> None:
     """The server's notes add permissions; messages, calls and the states of turns are the same without them."""
 
@@ -91,7 +92,7 @@ def test_a_sessions_notes_and_its_raw_traffic_tell_the_same(name: str) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_fold_goes_on_exactly_from_its_checkpoint(data: st.DataObject) -> None:
     """Any recording, cut anywhere: prefix, checkpoint, restore and the rest equal folding it all, `since` included."""
-    entries = session(data.draw(st.sampled_from(NAMES or ["claude/text"])))
+    entries = session(data.draw(st.sampled_from(RECORDINGS or ["claude/text"])))
     cut = data.draw(st.integers(0, len(entries)))
     cursor = data.draw(st.integers(0, len(entries)))
     straight = folded(entries)
@@ -110,7 +111,7 @@ def test_a_fold_goes_on_exactly_from_its_checkpoint(data: st.DataObject) -> None
 def test_upserts_join_to_the_snapshot(data: st.DataObject) -> None:
     """A reader who takes what changed since it last looked, whenever it looks, ends with the snapshot."""
     none = Transcript(session_id="s", sequence=0, items=(), agent="test")
-    entries = session(data.draw(st.sampled_from(NAMES or ["claude/text"])))
+    entries = session(data.draw(st.sampled_from(RECORDINGS or ["claude/text"])))
     looks = data.draw(st.sets(st.integers(1, len(entries)), max_size=12)) | {len(entries)}
     fold, seen, items, header = Fold("s", "test"), 0, {}, none
     for entry in entries:
@@ -483,7 +484,7 @@ def test_a_private_notice_is_told_and_explains_an_empty_turn() -> None:
     assert turn.error == {"message": "Retrying: rate limited", "inferred": "notice"}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith(("error_401", "no_credentials"))])
+@pytest.mark.parametrize("name", [name for name in RECORDINGS if not name.endswith(("error_401", "no_credentials"))])
 def test_no_turn_fails_by_inference_that_did_not(name: str) -> None:
     """The rules find no failure in any conversation that went well."""
     turns = of(TurnItem, session(name))

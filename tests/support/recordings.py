@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
+from .shared import recording
 
 AGENT, CLIENT, SERVER = 0, 1, 2
-
-_FOLDER = Path(__file__).parents[3] / "shared" / "recordings"
-
-NAMES = sorted(f"{path.parent.name}/{path.stem}" for path in _FOLDER.glob("*/*.jsonl"))
 
 
 class Entry(NamedTuple):
@@ -25,10 +20,7 @@ class Entry(NamedTuple):
 
 def raw(name: str) -> list[Entry]:
     """The recording as the raw bridge's journal: what crossed the agent's stdio, nothing of ours."""
-    path = _FOLDER / f"{name}.jsonl"
-    if not path.exists():
-        pytest.skip("recordings are not at hand")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in recording(name).read_text().splitlines()]
     return [
         Entry(number, int(line["t"] * 1000), AGENT if line["dir"] == "agent" else CLIENT, _bytes(line["msg"]))
         for number, line in enumerate(lines, 1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox_agent.wire.content import suited, taken
 
-RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
+from ..support.shared import recording
 
 IMAGE = {"type": "image", "mimeType": "image/png", "data": "AAAA"}
 TEXT_FILE = {"type": "resource", "resource": {"uri": 'file:///a"b.py', "mimeType": "text/x-python", "text": "x < 1"}}
@@ -66,10 +65,7 @@ def test_what_has_no_form_the_agent_takes_has_none(block: Any) -> None:
 )
 def test_real_agents_were_sent_blocks_in_forms_they_take(agent: str) -> None:
     """`blocks` holds prompts of all types: what a real agent took stays as it was sent."""
-    path = RECORDINGS / agent / "blocks.jsonl"
-    if not path.exists():
-        pytest.skip("recordings are not at hand")
-    messages = [json.loads(line)["msg"] for line in path.read_text().splitlines()]
+    messages = [json.loads(line)["msg"] for line in recording(f"{agent}/blocks").read_text().splitlines()]
     results = [message["result"] for message in messages if isinstance(message.get("result"), dict)]
     capabilities = next(result["agentCapabilities"] for result in results if "agentCapabilities" in result)
     failed = {message["id"] for message in messages if "error" in message}
