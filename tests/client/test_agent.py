@@ -80,7 +80,7 @@ class TestConnect:
             assert agent.health().status == "ok"
 
     def test_nothing_to_find(self, connect: Connect, alone: Path) -> None:
-        with pytest.raises(NoServerFound, match="sandbox-agent server --no-token"):
+        with pytest.raises(NoServerFound, match="sandbox-agent daemon start"):
             connect()
 
     def test_a_named_server_that_does_not_run_is_said_at_once(self, connect: Connect, alone: Path) -> None:
