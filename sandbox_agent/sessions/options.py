@@ -7,7 +7,7 @@ state and three names; pure values in, values out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -25,11 +25,23 @@ CHOICES: tuple[Choice, ...] = ("model", "thought_level", "mode")
 # Ids of thought level options whose category is another word or missing.
 _THOUGHT_IDS = frozenset({"thought_level", "thinking", "reasoning_effort", "effort", "reasoning"})
 
-# choice -> (member of the state, its current value, its list, an entry's id, the method that sets it, its parameter)
-_OLDER: dict[Choice, tuple[str, str, str, str, str, str]] = {
-    "mode": ("modes", "currentModeId", "availableModes", "id", "session/set_mode", "modeId"),
-    "model": ("models", "currentModelId", "availableModels", "modelId", "session/set_model", "modelId"),
-}
+# Modes of these names alone are no modes: Pi offers its thought levels so.
+_LEVELS = frozenset({"none", "off", "minimal", "low", "medium", "high", "xhigh", "max"})
+
+
+class Older(NamedTuple):
+    """One of the older lists: its member of the state, and how a value of it is set."""
+
+    member: str
+    current: str
+    entries: str
+    key: str
+    method: str
+    parameter: str
+
+
+_MODES = Older("modes", "currentModeId", "availableModes", "id", "session/set_mode", "modeId")
+_MODELS = Older("models", "currentModelId", "availableModels", "modelId", "session/set_model", "modelId")
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +72,7 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
         if kind == "config_option_update" and isinstance(update.get("configOptions"), list):
             return self.echoed(update)
         if kind == "current_mode_update" and isinstance(update.get("currentModeId"), str):
-            return self.with_value("mode", update["currentModeId"])
+            return self.with_value("thought_level" if self.modes_are_levels else "mode", update["currentModeId"])
         return self
 
     def echoed(self, result: Any) -> AgentOptions:
@@ -69,7 +81,7 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
             return self
         listed = _objects(result["configOptions"])
         state = msgspec.structs.replace(self, config_options=listed, echoes=self.echoes + 1)
-        for choice in _OLDER:
+        for choice in CHOICES:
             option = state.option(choice)
             if option is not None:
                 state = state.with_older(choice, str(option.get("currentValue")))
@@ -96,23 +108,32 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
                 return option
         return None
 
+    @property
+    def modes_are_levels(self) -> bool:
+        """Whether the modes are thought levels by another name."""
+        names = {mode.get("id") for mode in _objects((self.modes or {}).get("availableModes"))}
+        return bool(names) and names <= _LEVELS
+
+    def older(self, choice: Choice) -> Older | None:
+        """Where the choice stands in the older lists."""
+        if choice == "model":
+            return _MODELS
+        return _MODES if (choice == "thought_level") == self.modes_are_levels else None
+
     def older_current(self, choice: Choice) -> Any:
-        if choice not in _OLDER:
-            return None
-        member, current, *_ = _OLDER[choice]
-        return (getattr(self, member) or {}).get(current)
+        older = self.older(choice)
+        return (getattr(self, older.member) or {}).get(older.current) if older else None
 
     def older_values(self, choice: Choice) -> list[str]:
-        if choice not in _OLDER:
-            return []
-        member, _, entries, key, *_ = _OLDER[choice]
-        listed = _objects((getattr(self, member) or {}).get(entries))
-        return [entry[key] for entry in listed if isinstance(entry.get(key), str)]
+        older = self.older(choice)
+        listed = _objects((getattr(self, older.member) or {}).get(older.entries)) if older else ()
+        return [entry[older.key] for entry in listed if isinstance(entry.get(older.key), str)] if older else []
 
     def with_older(self, choice: Choice, value: str) -> AgentOptions:
-        if choice not in _OLDER or value not in self.older_values(choice):
+        older = self.older(choice)
+        if older is None or value not in self.older_values(choice):
             return self
-        member, current, *_ = _OLDER[choice]
+        member, current = older.member, older.current
         return msgspec.structs.replace(self, **{member: {**getattr(self, member), current: value}})
 
     def with_value(self, choice: Choice, value: str) -> AgentOptions:
@@ -172,10 +193,10 @@ def plan(state: AgentOptions, choice: Choice, value: str, *, agent: str, session
             params={"sessionId": session_id, "configId": option.get("id"), "value": value},
             through="option",
         )
-    if value in state.older_values(choice):
-        *_, method, parameter = _OLDER[choice]
-        params = {"sessionId": session_id, parameter: value}
-        return Change(choice=choice, value=value, method=method, params=params, through="older")
+    older = state.older(choice)
+    if older is not None and value in state.older_values(choice):
+        params = {"sessionId": session_id, older.parameter: value}
+        return Change(choice=choice, value=value, method=older.method, params=params, through="older")
     raise not_offered(state, choice, value, agent=agent)
 
 
