@@ -217,7 +217,10 @@ class AcpMessage:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptChange:
-    """The transcript after some events, and the items these changed (all of them on the first)."""
+    """The transcript after some events, and the items these changed.
+
+    All of them on the first; none where only the title, the mode or the usage changed.
+    """
 
     transcript: Transcript
     changed: tuple[TranscriptItem, ...]

@@ -199,7 +199,8 @@ class TestTranscript:
         assert [msgspec.structs.replace(item, updated=0) for item in last] == [
             msgspec.structs.replace(item, updated=0) for item in now
         ]
-        assert all(change.changed for change in changes[1:])
+        for before, after in itertools.pairwise(change.transcript for change in changes):
+            assert before != after
 
     @pytest.mark.parametrize(
         ("form", "sign"), [("md", "hello"), ("html", "<div"), ("ipynb", '"nbformat":4'), ("text", "> ")]

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from sandbox_agent.client.results import Transcript
 from sandbox_agent.client.sse import SseEvent
 from sandbox_agent.client.states import AcpState, EventsState, PermissionsState, TranscriptState, TurnState
 
@@ -146,6 +147,17 @@ class TestTranscript:
         assert change.transcript.title == "New"
         assert [i.id for i in change.transcript.items] == ["a"]
         assert change.changed == ()
+
+    def test_a_changed_header_comes_with_or_without_items(self) -> None:
+        """Title, mode and usage change too; the transcript stays one that shows itself."""
+        state = TranscriptState("s")
+        list(state.accept(event("snapshot", {"sessionId": "s", "sequence": 2, "items": [item("a", 1)]})))
+        header = {"sessionId": "s", "sequence": 3, "items": [], "title": "New", "mode": "plan"}
+        (change,) = state.accept(event("upsert", {"sequence": 3, "items": [], "header": header}))
+        assert change.changed == ()
+        assert (change.transcript.title, change.transcript.mode) == ("New", "plan")
+        assert [i.id for i in change.transcript.items] == ["a"]
+        assert isinstance(change.transcript, Transcript)
 
     def test_what_was_seen_is_not_given_again(self) -> None:
         state = TranscriptState("s")
