@@ -10,7 +10,7 @@ import msgspec
 
 from sandbox_agent.journal import Sender
 from sandbox_agent.sessions import events
-from sandbox_agent.sessions.private import Private
+from sandbox_agent.sessions.private import Private, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,7 @@ class Core:
     ) -> None:
         self.row = row
         self.private = private or Private()
+        self.redact = Redactor(())
         self.journal = journal
         self.records = records
         self.settings = settings

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.sessions import SessionCreateRequest
 
-T = TypeVar("T", bound=msgspec.Struct)
+T = TypeVar("T")
 
 MASK = "[redacted]"
 
@@ -67,7 +67,7 @@ def pairs(servers: Iterable[JsonObject]) -> dict[str, str]:
 
 
 class Redactor:
-    """Takes secret values out of what is shown."""
+    """Takes secret values out of what is shown: a wire struct, or what JSON decodes to."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {msgspec.json.encode(secret)[1:-1] for secret in secrets if secret}

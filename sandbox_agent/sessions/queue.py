@@ -250,7 +250,7 @@ class PromptQueue:
         try:
             connection = await self._link.ensure()
         except Problem as problem:
-            core.change(error=problem.document())
+            core.change(error=core.redact(problem.document()))
             return Outcome(state="failed", error=problem.document())
         try:
             blocks = list(for_agent(job.info.prompt, core.row.agent_capabilities, agent=core.row.agent))
@@ -328,7 +328,7 @@ class PromptQueue:
         """The prompt is final. The first outcome stays."""
         if job.info.state in FINAL:
             return
-        info = ended(job.info, outcome, now_ms=now_ms())
+        info = ended(job.info, self._core.redact(outcome), now_ms=now_ms())
         sequence = self._core.note(events.turn(info))
         self._save(job, with_last(info, sequence))
         self._tools.clear()

@@ -221,14 +221,13 @@ class Sessions:
     async def transcript(self, session_id: str) -> Transcript:
         """The transcript, without the secrets that the agent was given."""
         session = await self._session(session_id)
-        return Redactor(self._given(session.core))(await session.view.snapshot())
+        return session.core.redact(await session.view.snapshot())
 
     async def follow_transcript(self, session_id: str, after: int) -> AsyncIterator[Told]:
         """A snapshot first where ``after`` is 0 or unknown, then what changed, until the session ends."""
         session = await self._session(session_id)
-        redacted = Redactor(self._given(session.core))
         async for told in session.view.follow(after):
-            yield redacted(told)
+            yield session.core.redact(told)
 
     # -- permissions
 
@@ -296,7 +295,7 @@ class Sessions:
     async def _build(self, row: SessionRow, private: Private) -> Session:
         journal = await self._journals.open(_journal_name(row.id), self._options.retention)
         core = Core(row, journal, self._records, self._options, self._emit, private=private)
-        self._given(core)
+        core.redact = Redactor(self._given(core))
         return Session(core, servers=self._servers, agents=self._agents, wardrobe=self._wardrobe)
 
     async def _session(self, session_id: str) -> Session:

@@ -75,3 +75,10 @@ def test_skills_are_given_as_objects_of_the_wire_or_as_structs() -> None:
     assert created(skills=[struct, given])["skills"] == [given, given]
     with pytest.raises(msgspec.ValidationError, match="source"):
         created(skills=[{"type": "git"}])
+
+
+def test_what_is_for_the_agent_alone_goes_with_the_request() -> None:
+    """A key, a gateway and a way to log in; without them the body says nothing of it."""
+    body = created(env={"A_KEY": "x"}, base_url="http://gateway", auth_method="api-key")
+    assert (body["env"], body["baseUrl"], body["authMethod"]) == ({"A_KEY": "x"}, "http://gateway", "api-key")
+    assert not {"env", "baseUrl", "authMethod"} & created().keys()
