@@ -14,6 +14,10 @@ class Sender(enum.IntEnum):
     SERVER = 2
 
 
+#: Bytes from which on a payload is large.
+_LARGE = 2000
+
+
 def _event(sequence: int, payload: bytes) -> bytes:
     # Server-sent events end a line at CR, LF or CRLF (HTML, 9.2.6): a payload that holds one becomes several data
     # lines, which the client joins by LF; within JSON both are white space.
@@ -57,9 +61,17 @@ class Segment:
     def _frame(self) -> bytes:
         numbered = enumerate(self.payloads, self.first)
         framed = b"".join([b"id: %d\nevent: message\ndata: %b\n\n" % pair for pair in numbered])
-        if b"\r" in framed or framed.count(b"\n") != 4 * len(self.payloads):
+        if self._breaks(framed):
             return b"".join([_event(*pair) for pair in enumerate(self.payloads, self.first)])
         return framed
+
+    def _breaks(self, framed: bytes) -> bool:
+        """Whether a payload holds a line break; to look for one is 30 times as fast as to count, but a call each."""
+        if b"\r" in framed:
+            return True
+        if len(framed) < _LARGE * len(self.payloads):
+            return framed.count(b"\n") != 4 * len(self.payloads)
+        return any(b"\n" in payload for payload in self.payloads)
 
 
 @dataclass(frozen=True, slots=True)
