@@ -17,8 +17,10 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from sandbox_agent.journal import bulk
 from sandbox_agent.journal.jots import Jots
 from sandbox_agent.journal.store import (
+    OVERHEAD,
     Create,
     Drop,
     Opened,
@@ -35,6 +37,7 @@ from sandbox_agent.journal.store import (
     Write,
     pack_lengths,
     unpack,
+    unpack_lengths,
 )
 from sandbox_agent.problems import StoreUnavailable
 
@@ -83,7 +86,7 @@ CREATE INDEX record_scope ON record (kind, scope, ordinal, key);
 READ = """SELECT id, created_ms, sender, lengths, data FROM segment
 WHERE id >= coalesce((SELECT max(id) FROM segment WHERE id BETWEEN :low AND :wanted), :low) AND id < :high
 ORDER BY id"""
-FIND = """SELECT journal.id, first, head, oldest.total - length(oldest.data), newest.total, newest.id,
+FIND = """SELECT journal.id, first, head, oldest.total, oldest.lengths, newest.total, newest.id,
   length(newest.lengths) / 4
 FROM journal
 LEFT JOIN segment oldest ON oldest.id = (
@@ -91,7 +94,7 @@ LEFT JOIN segment oldest ON oldest.id = (
 LEFT JOIN segment newest ON newest.id = (
   SELECT max(id) FROM segment WHERE id BETWEEN journal.id << 40 AND ((journal.id + 1) << 40) - 1)
 WHERE name = ?"""
-OLDEST = """SELECT id, length(lengths) / 4, length(data), steady_ms FROM segment WHERE id BETWEEN ? AND ?
+OLDEST = """SELECT id, lengths, steady_ms FROM segment WHERE id BETWEEN ? AND ?
 ORDER BY id LIMIT ?"""
 #: After a server that could not write was killed, numbers go on far beyond any that it may have shown.
 SKIP = """UPDATE journal SET head = (1 << 20) + max(head, coalesce((
@@ -112,15 +115,6 @@ def _bounds(journal: int) -> tuple[int, int]:
     return journal << SHIFT, ((journal + 1) << SHIFT) - 1
 
 
-def _values(write: Write) -> tuple[Any, ...]:
-    segment = write.segment
-    payloads = segment.payloads
-    data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
-    key = write.journal << SHIFT | segment.first
-    lengths = pack_lengths(payloads)
-    return key, segment.created_ms, write.steady_ms, write.total, int(segment.sender), lengths, data
-
-
 def _locked(lock: int, until: float) -> bool:
     """Take the lock, waiting for one who is just letting go of it."""
     while True:
@@ -134,9 +128,13 @@ def _locked(lock: int, until: float) -> bool:
             return True
 
 
-def _fault(error: sqlite3.Error) -> StoreFault:
+def _fault(error: sqlite3.Error | OSError) -> StoreFault:
     code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_FULL or (code is not None and code & 0xFF == sqlite3.SQLITE_IOERR):
+    if (
+        isinstance(error, OSError)
+        or code == sqlite3.SQLITE_FULL
+        or (code is not None and code & 0xFF == sqlite3.SQLITE_IOERR)
+    ):
         hint = "free space on the disk of the data directory"
         return StoreFault(f"events cannot be written to disk: {error}", hint=hint)
     return StoreFault(f"events cannot be written to the store: {error}")
@@ -146,7 +144,7 @@ def _fault(error: sqlite3.Error) -> StoreFault:
 def _reading() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         hint = "check the disk of the data directory"
         raise StoreFault(f"the store cannot be read: {error}", hint=hint) from error
 
@@ -167,6 +165,8 @@ class SqliteStore(Store):
         self._log_bytes = 0
         self._freed = False
         self._jots: Jots
+        self._bulk = bulk.Bulk(path.with_name(f"{path.name}-bulk"))
+        self._spent: list[tuple[int, int | None]] = []  # journals, and which numbers' files are to go: all, or to one
 
     def open(self) -> Opened:
         try:
@@ -224,6 +224,7 @@ class SqliteStore(Store):
             writer.execute("COMMIT")
         for pragma in ("journal_mode=WAL", "wal_autocheckpoint=0", f"journal_size_limit={CHECKPOINT_BYTES}"):
             writer.execute(f"PRAGMA {pragma}").fetchall()
+        self._bulk.keep([row[0] for row in writer.execute("SELECT id FROM journal")])
         self._commit_jots()
         if self._doubtful:
             writer.execute(SKIP)
@@ -256,15 +257,29 @@ class SqliteStore(Store):
                 self._insert(writes)
             else:
                 self._transact(batch)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._doubt(True)
+            self._spent.clear()
             with contextlib.suppress(sqlite3.Error):
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
             raise _fault(error) from error
         if self._doubtful and any(isinstance(operation, Settled) for operation in batch):
             self._doubt(False)
-        self._log_bytes += TRANSACTION_BYTES + sum(operation.weight for operation in batch)
+        self._log_bytes += TRANSACTION_BYTES + sum(OVERHEAD if isinstance(o, Write) else o.weight for o in batch)
+        self._remove_spent()
+
+    def _remove_spent(self) -> None:
+        """Files of what the transaction removed; those that stay by mistake go with the next ones, or at the start."""
+        for journal, first in self._spent:
+            try:
+                if first is None:
+                    self._bulk.drop(journal)
+                else:
+                    self._bulk.trim(journal, first)
+            except OSError as error:
+                logger.warning("a file was not removed", extra={"store": str(self.path), "error": str(error)})
+        self._spent.clear()
 
     def jot(self, write: Write) -> bool:
         return self._jots.add(write)
@@ -289,7 +304,19 @@ class SqliteStore(Store):
 
     def _insert(self, writes: Sequence[Write]) -> None:
         if writes:
-            self._writer.execute(_insert(len(writes)), [value for write in writes for value in _values(write)])
+            self._writer.execute(_insert(len(writes)), [value for write in writes for value in self._values(write)])
+
+    def _values(self, write: Write) -> tuple[Any, ...]:
+        segment = write.segment
+        payloads = segment.payloads
+        key = write.journal << SHIFT | segment.first
+        if segment.size >= bulk.LEAST:
+            data = self._bulk.add(write.journal, segment.first, payloads)
+        else:
+            data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
+            self._log_bytes += len(data)
+        lengths = pack_lengths(payloads)
+        return key, segment.created_ms, write.steady_ms, write.total, int(segment.sender), lengths, data
 
     def _apply(self, operation: Operation) -> None:
         execute = self._writer.execute
@@ -312,7 +339,10 @@ class SqliteStore(Store):
     def _trim(self, trim: Trim) -> None:
         low, high = _bounds(trim.journal)
         found = self._writer.execute(OLDEST, (low, high, PORTION)).fetchall()
-        rows = [StoredRow((key & (1 << SHIFT) - 1) + count - 1, size, steady) for key, count, size, steady in found]
+        rows = []
+        for key, lengths, steady_ms in found:
+            sizes = unpack_lengths(lengths)
+            rows.append(StoredRow((key & (1 << SHIFT) - 1) + len(sizes) - 1, sum(sizes), steady_ms))
         if count := trim.takes(rows, PORTION):
             last = rows[count - 1].last
             self._writer.execute("DELETE FROM segment WHERE id BETWEEN ? AND ?", (low, low + last))
@@ -320,12 +350,14 @@ class SqliteStore(Store):
                 "UPDATE journal SET first = ?, head = max(head, ?) WHERE id = ?", (last + 1, last, trim.journal)
             )
             self._freed = True
+            self._spent.append((trim.journal, last + 1))
 
     def _sweep(self, sweep: Sweep) -> None:
         removed = self._writer.execute(SWEEP, (*_bounds(sweep.journal), PORTION)).rowcount
         sweep.more = removed == PORTION
         if not sweep.more:
             self._writer.execute("DELETE FROM journal WHERE id = ?", (sweep.journal,))
+            self._spent.append((sweep.journal, None))
         self._freed = True
 
     def tidy(self, *, idle: bool) -> bool:
@@ -337,8 +369,9 @@ class SqliteStore(Store):
                 # It frees a page a step and gives no rows: only a script is stepped to its end.
                 self._writer.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
                 self._freed = self._writer.execute("PRAGMA freelist_count").fetchone()[0] > 0
+            self._bulk.sync()  # first: what the file tells of is there
             self._writer.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if idle else 'PASSIVE'})").fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             logger.warning("checkpoint failed", extra={"store": str(self.path), "error": str(error)})
         self._log_bytes = 0
         return self._freed
@@ -349,6 +382,8 @@ class SqliteStore(Store):
         self._readers.clear()
         with contextlib.suppress(AttributeError):
             self._writer.close()
+        with contextlib.suppress(OSError):
+            self._bulk.close()
         with contextlib.suppress(AttributeError):
             self._jots.close()
             del self._jots
@@ -369,11 +404,11 @@ class SqliteStore(Store):
         row = self._reader().execute(FIND, (name,)).fetchone()
         if row is None:
             return None
-        journal, first, head, start, total, key, count = row
+        journal, first, head, start, lengths, total, key, count = row
         if key is None:
             return StoredJournal(journal, first, head)
         head = max(head, (key & (1 << SHIFT) - 1) + count - 1)
-        return StoredJournal(journal, first, head, total, total - start)
+        return StoredJournal(journal, first, head, total, total - start + sum(unpack_lengths(lengths)))
 
     @_reading()
     def read(self, journal: int, after: int, max_bytes: int) -> list[Segment]:
@@ -382,6 +417,12 @@ class SqliteStore(Store):
         segments: list[Segment] = []
         size = 0
         for key, created_ms, sender, lengths, data in rows:
+            wanted = sum(unpack_lengths(lengths))
+            if len(data) != wanted:
+                data = self._bulk.read(journal, data, wanted)  # noqa: PLW2901  it was but the place
+                if len(data) != wanted:
+                    logger.error("a power cut took a segment", extra={"store": str(self.path), "segment": key})
+                    continue
             segment = unpack(key & (1 << SHIFT) - 1, created_ms, sender, lengths, data)
             if segment.last > after:
                 segments.append(segment)

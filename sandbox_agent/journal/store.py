@@ -248,12 +248,15 @@ def pack_lengths(payloads: Sequence[bytes]) -> bytes:
     return struct.pack(f"<{len(payloads)}I", *map(len, payloads))
 
 
+def unpack_lengths(lengths: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(lengths) // 4}I", lengths)
+
+
 def unpack(first: int, created_ms: int, sender: int, lengths: bytes, data: bytes) -> Segment:
     """The segment a row stands for."""
-    sizes = struct.unpack(f"<{len(lengths) // 4}I", lengths)
     payloads = []
     start = 0
-    for size in sizes:
+    for size in unpack_lengths(lengths):
         payloads.append(data[start : start + size])
         start += size
     return Segment(first, created_ms, Sender(sender), payloads)

@@ -185,7 +185,7 @@ async def test_what_waited_when_the_store_failed_is_shown(sqlite: Place) -> None
     journals = await sqlite.start(limits=LIMITS)
     journal = await journals.open("a")
     journals._engine.store._writer.execute("PRAGMA max_page_count=1")  # type: ignore[attr-defined]
-    journal.append(b"x" * 100_000)
+    journal.append(b"x" * 50_000)
     assert journal.visible == 0
     found = await anext(journal.follow(0))
     assert not isinstance(found, Reset)
