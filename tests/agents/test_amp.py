@@ -232,6 +232,21 @@ def test_servers_go_in_a_file_and_nothing_is_left(amp: Agent, tmp_path: Path) ->
     assert not file.parent.exists()
 
 
+def test_nothing_is_left_when_it_ends_in_a_turn(environ: dict[str, str], tmp_path: Path) -> None:
+    """Its client gone, the program goes, and the folder with the settings as well."""
+    environ["TMPDIR"] = str(tmp_path / "tmp")
+    (tmp_path / "tmp").mkdir()
+    with Agent(BUILTIN["amp"], env=environ) as agent:
+        agent.call("initialize", protocolVersion=1)
+        agent.session = agent.call("session/new", cwd=str(tmp_path))["result"]["sessionId"]
+        agent.ask_prompt("hang")
+        agent.until("agent_message_chunk")
+        assert len(list((tmp_path / "tmp").iterdir())) == 1
+        agent.stdin.close()
+        agent.process.wait(30)
+        assert list((tmp_path / "tmp").iterdir()) == []
+
+
 def test_a_prompt_of_many_blocks_is_one_text(amp: Agent) -> None:
     blocks = [
         {"type": "text", "text": "look at"},

@@ -43,6 +43,7 @@ class Turn:
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = threading.Event()
         self._desk: Desk | None = None
+        self._folder: Path | None = None
 
     def start(self, text: str, finish: Callable[[dict[str, Any]], None]) -> None:
         threading.Thread(target=self._run, args=(text, finish), daemon=True).start()
@@ -58,7 +59,10 @@ class Turn:
             timer.start()
 
     def kill(self) -> None:
+        """For when the adapter ends itself: nothing waits for the turn's own end then."""
         self._signal(signal.SIGKILL)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _signal(self, signum: int) -> None:
         process = self._process
@@ -69,7 +73,7 @@ class Turn:
                 return
 
     def _run(self, text: str, finish: Callable[[dict[str, Any]], None]) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="sandbox-agent-amp-"))
+        folder = self._folder = Path(tempfile.mkdtemp(prefix="sandbox-agent-amp-"))
         try:
             answer = self._execute(text, folder)
         except OSError as error:
