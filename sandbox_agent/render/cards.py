@@ -107,7 +107,7 @@ def sessions_text(sessions: Sequence[SessionInfo]) -> str:
 
 def events_html(events: Sequence[SessionEvent]) -> str:
     """Raw events as a table, each payload cut to a line."""
-    rows = [(*_thin(str(e.sequence), _time(e.created_at_ms), e.sender), tag("code", _peek(e.payload))) for e in events]
+    rows = [(*thin(str(e.sequence), _time(e.created_at_ms), e.sender), tag("code", _peek(e.payload))) for e in events]
     return table_html(("#", "Time", "Sender", "Payload"), rows)
 
 
@@ -131,7 +131,7 @@ class Cell(Markup):
     __slots__ = ()
 
 
-def _thin(*cells: str) -> list[Cell]:
+def thin(*cells: str) -> list[Cell]:
     """Cells no wider than what they hold."""
     return [Cell(tag("td", cell, cls="sa-thin")) for cell in cells]
 

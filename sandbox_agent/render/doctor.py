@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sandbox_agent.render.cards import table_html, table_text
+from sandbox_agent.render.cards import table_html, table_text, thin
 from sandbox_agent.render.markup import tag
 from sandbox_agent.render.text import clean
 
@@ -62,7 +62,8 @@ def doctor_html(report: DoctorReport) -> str:
     """The same for a notebook."""
     shown, rest = _worth_showing(report)
     agents = [(tag("b", row[0]), *row[1:]) for row in map(_agent, shown)]
-    parts = [table_html(_CHECK_HEADS, _checks(report)), table_html(_AGENT_HEADS, agents) if agents else ""]
+    checks = [(*thin(name, mark), *told) for name, mark, *told in _checks(report)]
+    parts = [table_html(_CHECK_HEADS, checks), table_html(_AGENT_HEADS, agents) if agents else ""]
     return "".join([*parts, *(tag("p", line) for line in (rest, verdict(report)) if line)])
 
 
