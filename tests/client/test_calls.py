@@ -9,7 +9,7 @@ import pytest
 from sandbox_agent.client import calls
 from sandbox_agent.client.calls import Call, decoder, perform
 from sandbox_agent.client.effects import Reply, Request
-from sandbox_agent.client.errors import ProtocolMismatch, ServerUnreachable
+from sandbox_agent.client.errors import START_HINT, ProtocolMismatch, ServerUnreachable
 from sandbox_agent.problems import (
     AgentNotInstalled,
     Conflict,
@@ -65,7 +65,7 @@ def test_patience_ends(patience: float, most: int) -> None:
     assert world.time - 1000 <= patience
     assert len(world.requests) <= most
     assert caught.value.hint is not None
-    assert "sandbox-agent server" in caught.value.hint
+    assert START_HINT in caught.value.hint
 
 
 def test_without_end_it_waits_for_the_server() -> None:
