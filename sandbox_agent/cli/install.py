@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
+from sandbox_agent.cli.bar import Bar, last_words
 from sandbox_agent.cli.errors import fail
 
 if TYPE_CHECKING:
     import argparse
 
     from sandbox_agent.agents import Agents
-    from sandbox_agent.agents.install import Progress
     from sandbox_agent.wire.agents import AgentInstallResponse
 
 _EPILOG = """\
@@ -82,7 +81,7 @@ def _locked(agents: Agents) -> list[str]:
 async def _one(agents: Agents, name: str, arguments: argparse.Namespace) -> int:
     from sandbox_agent.problems import InstallFailed
 
-    bar = Bar(sys.stderr, verbose=arguments.verbose)
+    bar = Bar(sys.stderr, name, verbose=arguments.verbose)
     try:
         response = await agents.install(
             name,
@@ -94,21 +93,13 @@ async def _one(agents: Agents, name: str, arguments: argparse.Namespace) -> int:
     except InstallFailed as problem:
         bar.clear()
         if not arguments.all:
-            _last_words(problem.extensions)
+            last_words(problem.extensions)
             raise
-        _last_words(problem.extensions)
+        last_words(problem.extensions)
         return fail(problem.detail, hint=problem.hint)
     bar.clear()
     _tell(name, response, as_json=arguments.json)
     return 0
-
-
-def _last_words(extensions: dict[str, Any]) -> None:
-    """The command that failed and what it said, for people; `--json` has them in the document."""
-    if extensions.get("command"):
-        sys.stderr.write(f"$ {extensions['command']}\n")
-    for line in str(extensions.get("output") or "").splitlines()[-_LOG:]:
-        sys.stderr.write(f"  {line}\n")
 
 
 def _tell(name: str, response: AgentInstallResponse, *, as_json: bool) -> None:
@@ -121,35 +112,3 @@ def _tell(name: str, response: AgentInstallResponse, *, as_json: bool) -> None:
     sys.stdout.write(f"{name} {how}\n")
     for made in response.artifacts:
         sys.stdout.write(f"  {made.kind.replace('_', ' ')} {made.version or ''} ({made.source}) {made.path}\n")
-
-
-class Bar:
-    """A progress bar on a terminal; elsewhere a line for each stage. ``verbose`` shows every line."""
-
-    def __init__(self, stream: TextIO, *, verbose: bool) -> None:
-        self._stream = stream
-        self._live = stream.isatty()
-        self._verbose = verbose
-        self._stage = ""
-        self._fraction = 0.0
-        self._drawn = False
-
-    def show(self, progress: Progress) -> None:
-        self._fraction = progress.fraction if progress.fraction is not None else self._fraction
-        fresh = progress.stage != self._stage
-        self._stage = progress.stage
-        if self._verbose or (fresh and not self._live):
-            self.clear()
-            self._stream.write(f"{progress.agent} [{progress.stage}] {progress.text}\n")
-        if self._live:
-            done = round(self._fraction * _BAR)
-            line = f"{progress.agent} [{'#' * done}{'.' * (_BAR - done)}] {self._fraction:4.0%} {progress.text}"
-            self._stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
-            self._drawn = True
-        self._stream.flush()
-
-    def clear(self) -> None:
-        if self._drawn:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._drawn = False

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import pty
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox_agent.agents.install import Progress
 from sandbox_agent.agents.install.versions import this_platform
-from sandbox_agent.cli.install import Bar
 
 from ..agents.registries import ANSWER, serving, tarball
 from ..support.server import environment
@@ -88,19 +84,3 @@ def test_an_unknown_agent_is_told_with_the_known(env: dict[str, str]) -> None:
     assert done.returncode == 1
     assert "unsupported agent: nope" in done.stderr
     assert "tiny" in done.stderr
-
-
-def test_a_terminal_gets_a_bar() -> None:
-    """One line, drawn over; with the stages' lines above it where all is wanted; cleared at the end."""
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w") as stream:
-        bar = Bar(stream, verbose=False)
-        bar.show(Progress("tiny", "packages", "installing", 0.5))
-        bar.show(Progress("tiny", "packages", "a line"))
-        bar.clear()
-        drawn = os.read(ours, 10_000).decode()
-    os.close(ours)
-    assert "tiny [##########..........]  50% installing" in drawn
-    assert " 50% a line" in drawn
-    assert "\n" not in drawn
-    assert drawn.endswith("\r\x1b[K")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def add_parser(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     install.add_argument("-r", "--reinstall", action="store_true", help="install again what is there")
     install.add_argument("--agent-version", metavar="VERSION", help="of the agent, or latest")
     install.add_argument("--agent-process-version", metavar="VERSION", help="of the program that speaks ACP for it")
+    install.add_argument("-v", "--verbose", action="store_true", help="show what the programs that install say")
     add_json(install)
     add_connection(install)
     install.set_defaults(run=run_install)
@@ -92,13 +94,25 @@ def _value(option: JsonObject) -> JsonObject:
 
 
 def run_install(arguments: argparse.Namespace) -> int:
+    from sandbox_agent.cli.bar import Bar, last_words
+    from sandbox_agent.problems import InstallFailed
+
+    bar = Bar(sys.stderr, arguments.agent, verbose=arguments.verbose)
     with connect(arguments) as client:
-        installed = client.install_agent(
-            arguments.agent,
-            reinstall=arguments.reinstall,
-            agent_version=arguments.agent_version,
-            agent_process_version=arguments.agent_process_version,
-        )
+        try:
+            installed = client.install_agent(
+                arguments.agent,
+                reinstall=arguments.reinstall,
+                agent_version=arguments.agent_version,
+                agent_process_version=arguments.agent_process_version,
+                on_progress=None if arguments.json else bar.show,
+            )
+        except InstallFailed as problem:
+            bar.clear()
+            if not arguments.json:
+                last_words(problem.extensions)
+            raise
+    bar.clear()
     if arguments.json:
         print_json(installed)
     else:

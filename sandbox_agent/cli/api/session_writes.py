@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import uuid
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 POLICIES = ("ask", "allow_edits", "allow_all", "deny")
+_GITHUB = re.compile(r"[\w.-]+/[\w.-]+")
 END_SECONDS = 10.0
 """For the end of a turn that was cancelled."""
 
@@ -28,6 +31,8 @@ END_SECONDS = 10.0
 def run_create(arguments: argparse.Namespace) -> int:
     policy = _policy(arguments.permissions)
     servers = [_json(text, "--mcp") for text in arguments.mcp]
+    skills = [_skill(text) for text in arguments.skill]
+    env = dict(_variable(text) for text in arguments.env)
     with connect(arguments) as client:
         session = client.create_session(
             arguments.agent,
@@ -38,13 +43,28 @@ def run_create(arguments: argparse.Namespace) -> int:
             thought_level=arguments.thought_level,
             permission_policy=policy or "ask",
             mcp_servers=servers,
+            skills=skills,
+            env=env,
+            base_url=arguments.base_url,
+            auth_method=arguments.auth_method,
             title=typed(arguments.title),
         )
+    _print_made(session, arguments)
+    return 0
+
+
+def run_fork(arguments: argparse.Namespace) -> int:
+    with connect(arguments) as client:
+        session = client.get_session(arguments.session).fork(id=arguments.id, title=typed(arguments.title))
+    _print_made(session, arguments)
+    return 0
+
+
+def _print_made(session: Session, arguments: argparse.Namespace) -> None:
     if arguments.quiet:
         print(session.id)
     else:
         _print_session(session.info, as_json=arguments.json)
-    return 0
 
 
 def _print_session(info: SessionInfo, *, as_json: bool) -> None:
@@ -54,6 +74,27 @@ def _print_session(info: SessionInfo, *, as_json: bool) -> None:
     from sandbox_agent.render import session_text
 
     print(session_text(info))
+
+
+def _skill(text: str) -> Any:
+    """A source of skills, from what people write."""
+    if text.startswith(("{", "@")):
+        return _json(text, "--skill")
+    if Path(text).expanduser().is_dir():
+        return {"type": "local", "source": str(Path(text).expanduser().absolute())}
+    if "://" in text or text.startswith("git@"):
+        return {"type": "git", "source": text}
+    if _GITHUB.fullmatch(text):
+        return {"type": "github", "source": text}
+    raise UsageError(f"--skill: {text!r} is no folder, OWNER/NAME or git URL")
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """A variable with its value, or with that of this process: it then stays off the command line."""
+    name, given, value = text.partition("=")
+    if not given and name not in os.environ:
+        raise UsageError(f"--env: {name} is not set here; give {name}=VALUE")
+    return name, value if given else os.environ[name]
 
 
 def _policy(text: str | None) -> Policy | None:

@@ -19,6 +19,10 @@ FORMATS: Final = ("md", "html", "ipynb", "text", "json")
 
 POLICY_HELP = "ask (the default), allow_edits, allow_all, deny; or a policy with rules as JSON, or @FILE that holds it"
 
+SKILL_HELP = "a folder, OWNER/NAME on GitHub or a git URL; or a source as JSON, or @FILE that holds it; repeatable"
+
+ENV_HELP = "for the agent's environment, without a value that of your own; repeatable"
+
 PROMPT_EPILOG = """\
 What the agent says is printed on stdout as it comes; tool calls, permissions and the spinner are on stderr. A
 permission is asked on the terminal, where there is one; else it waits, and the command that answers it is printed.
@@ -79,6 +83,10 @@ def _create(actions: argparse._SubParsersAction[WordsParser]) -> None:
     parser.add_argument(
         "--mcp", action="append", default=[], metavar="JSON", help="an ACP McpServer, or @FILE; repeatable"
     )
+    parser.add_argument("--skill", action="append", default=[], metavar="SOURCE", help=SKILL_HELP)
+    parser.add_argument("--env", action="append", default=[], metavar="NAME[=VALUE]", help=ENV_HELP)
+    parser.add_argument("--base-url", metavar="URL", help="a gateway the agent asks in place of its provider")
+    parser.add_argument("--auth-method", metavar="ID", help="one of the agent's own ways to authenticate")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the id alone")
     _options(parser)
 
@@ -140,6 +148,10 @@ def _changing(actions: argparse._SubParsersAction[WordsParser]) -> None:
     update = _action(actions, "update", writes.run_update, "Change a session's options; prints those in force.")
     _options(update)
     _action(actions, "cancel", writes.run_cancel, "End the running turn; the session stays.")
+    fork = _action(actions, "fork", writes.run_fork, "Make a session that goes on from where this one stands.")
+    fork.add_argument("--id", help="an id of your own; one that is taken is refused")
+    fork.add_argument("--title", help="a name for people")
+    fork.add_argument("-q", "--quiet", action="store_true", help="print the id alone")
     delete = _action(actions, "delete", writes.run_delete, "End sessions and forget them.", session=False, json=None)
     told = "a session's id; repeatable"
     completed_by(delete.add_argument("session", nargs="+", metavar="SESSION", help=told), session_ids)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sandbox_agent.cli.api.session_writes import _skill
 from sandbox_agent.cli.exits import Exit
 
 from ...support.server import poll
@@ -54,6 +55,39 @@ class TestCreate:
         for given in (json.dumps(policy), f"@{path}"):
             told = command.json("api", "sessions", "create", "mock", "--json", "--permissions", given)
             assert told["permissionPolicy"]["rules"] == policy["rules"]
+
+    def test_the_agent_gets_variables_also_from_here(self, command: Command) -> None:
+        env = {"A_SECRET": "of-mine"}
+        args = ["mock", "-q", "--permissions", "allow_all", "--env", "A_SECRET", "--env", "OTHER=a=b"]
+        session = sessions(command, "create", *args, env=env).stdout.strip()
+        done = sessions(command, "prompt", session, "[[bash echo $A_SECRET $OTHER]]")
+        assert "of-mine a=b" in done.stderr
+        assert "NOT_SET" in sessions(command, "create", "mock", "--env", "NOT_SET", status=Exit.USAGE).stderr
+
+    def test_skills_of_a_folder_are_placed(self, command: Command, tmp_path: Path) -> None:
+        folder = tmp_path / "skills" / "greet"
+        folder.mkdir(parents=True)
+        (folder / "SKILL.md").write_text("---\nname: greet\ndescription: Greets.\n---\nSay hello.\n")
+        told = command.json("api", "sessions", "create", "mock", "--json", "--skill", str(folder.parent))
+        assert [skill["name"] for skill in told["skills"]] == ["greet"]
+        assert "--skill" in sessions(command, "create", "mock", "--skill", "what is this", status=Exit.USAGE).stderr
+
+    @pytest.mark.parametrize(
+        ("text", "source"),
+        [
+            ("owner/name", {"type": "github", "source": "owner/name"}),
+            ("https://x.example/a.git", {"type": "git", "source": "https://x.example/a.git"}),
+            ('{"type": "git", "source": "u", "ref": "v1"}', {"type": "git", "source": "u", "ref": "v1"}),
+        ],
+    )
+    def test_sources_of_skills_are_told_apart(self, text: str, source: dict[str, str]) -> None:
+        assert _skill(text) == source
+
+    def test_a_fork_goes_on_from_there(self, command: Command, session: str) -> None:
+        sessions(command, "prompt", session, "[[say remember this]]")
+        forked = sessions(command, "fork", session, "-q", "--title", "Another way").stdout.strip()
+        told = command.json("api", "sessions", "show", forked, "--json")
+        assert (told["forkedFrom"], told["title"]) == (session, "Another way")
 
     @pytest.mark.parametrize("policy", ["sometimes", "{", '{"default": "never"}', "@/nowhere"])
     def test_a_policy_that_is_none_is_refused_before_anything_is_made(self, command: Command, policy: str) -> None:
