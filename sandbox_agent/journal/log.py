@@ -217,6 +217,8 @@ class Journal:
 
     def _recent(self, after: int, max_bytes: int) -> list[Segment]:
         segments = self._segments
+        if segments[-1].first == after + 1 and self.visible == self.head:
+            return segments[-1:]  # the one that has just come, for a reader who had all others
         start = bisect_left(segments, after + 1, key=attrgetter("last"))
         size = 0
         found = []
@@ -237,7 +239,7 @@ class Journal:
         self._followers += 1
         try:
             while True:
-                found = await self.read(after, max_bytes=max_bytes)
+                found = await self.read(after, max_bytes=max_bytes) if after < self.visible else []
                 if isinstance(found, Reset):
                     yield found
                     after = found.first - 1

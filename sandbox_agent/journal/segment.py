@@ -59,19 +59,20 @@ class Segment:
         return framed
 
     def _frame(self) -> bytes:
-        numbered = enumerate(self.payloads, self.first)
-        framed = b"".join([b"id: %d\nevent: message\ndata: %b\n\n" % pair for pair in numbered])
-        if self._breaks(framed):
-            return b"".join([_event(*pair) for pair in enumerate(self.payloads, self.first)])
-        return framed
-
-    def _breaks(self, framed: bytes) -> bool:
-        """Whether a payload holds a line break; to look for one is 30 times as fast as to count, but a call each."""
-        if b"\r" in framed:
-            return True
-        if len(framed) < _LARGE * len(self.payloads):
-            return framed.count(b"\n") != 4 * len(self.payloads)
-        return any(b"\n" in payload for payload in self.payloads)
+        payloads = self.payloads
+        if self.size >= _LARGE * len(payloads):
+            # To look for a byte is 30 times as fast as to count it, but a call each; as is one copy less.
+            broken = any(b"\n" in payload or b"\r" in payload for payload in payloads)
+            parts: list[bytes] = []
+            for sequence, payload in enumerate(payloads, self.first):
+                parts += b"id: %d\nevent: message\ndata: " % sequence, payload, b"\n\n"
+            framed = b"".join(parts)
+        else:
+            framed = b"".join(
+                [b"id: %d\nevent: message\ndata: %b\n\n" % pair for pair in enumerate(payloads, self.first)]
+            )
+            broken = b"\r" in framed or framed.count(b"\n") != 4 * len(payloads)
+        return b"".join([_event(*pair) for pair in enumerate(payloads, self.first)]) if broken else framed
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,6 @@ HOLD_SECONDS = 25.0
 """How long a POST waits for the agent's response; after that it arrives on the event stream only."""
 
 
-LARGE_BATCH = 1 << 18
-"""Bytes above which to copy segments into one costs more than a write for each."""
-
-
 class AcpQuery(msgspec.Struct, frozen=True, kw_only=True):
     """``agent`` starts that agent on a server id that is not live."""
 

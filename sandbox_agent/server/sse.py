@@ -152,10 +152,28 @@ class _Sending:
                 self._timer.cancel()
 
     async def _write(self, data: bytes) -> None:
-        self._writing = True
-        await self._stream.write(data)
-        self._writing = False
+        busy = self._stream.writing() or self._stream.closed()
+        rest = data if busy else self._send(data)
+        if rest:
+            self._writing = True
+            await self._stream.write(rest)
+            self._writing = False
         self._last = time.monotonic()
+
+    def _send(self, data: bytes) -> memoryview | None:
+        """Straight to the socket, which mostly takes all; what it did not take.
+
+        The stream's buffer and future cost 40 us of processor time for an event that comes alone.
+        """
+        view = memoryview(data)
+        try:
+            sent = self._stream.write_to_fd(view)
+        except BlockingIOError:
+            return view
+        except OSError as error:
+            self._stream.close(exc_info=error)
+            raise StreamClosedError(real_error=error) from error
+        return view[sent:] if sent < len(data) else None
 
     def _arm(self, delay: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(delay, self._beat)
