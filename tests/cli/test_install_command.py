@@ -13,7 +13,8 @@ import pytest
 from sandbox_agent.agents.install.versions import this_platform
 
 from ..agents.registries import ANSWER, serving, tarball
-from ..support.server import environment
+from ..support.command import Command
+from ..support.server import environment, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,3 +85,17 @@ def test_an_unknown_agent_is_told_with_the_known(env: dict[str, str]) -> None:
     assert done.returncode == 1
     assert "unsupported agent: nope" in done.stderr
     assert "tiny" in done.stderr
+
+
+def test_a_server_installs_and_tells_alike(env: dict[str, str], tmp_path: Path) -> None:
+    """`sandbox-agent api agents install`: the same lines, the same last words."""
+    registry = "SANDBOX_AGENT_ACP_REGISTRY_URL"
+    with serve(tmp_path / "server", env={registry: env[registry]}) as server:
+        command = Command(tmp_path / "user", server)
+        done = command("api", "agents", "install", "tiny")
+        assert done.stdout.startswith("tiny is installed\n")
+        assert "tiny [verify] " in done.stderr
+        assert "already" in command("api", "agents", "install", "tiny").stdout
+        failed = command("api", "agents", "install", "broken", status=1)
+        assert "error: installing broken failed: a.tar.gz has the digest" in failed.stderr
+        assert "hint: " in failed.stderr

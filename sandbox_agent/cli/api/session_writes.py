@@ -224,6 +224,10 @@ def _cancelled(session: Session, handle: PromptHandle | None, key: str) -> int:
         if handle is None:
             mine = next((info for info in session.prompts() if info.idempotency_key == key), None)
             handle = session.get_prompt(mine.id) if mine is not None else None
+        if handle is not None and handle.refresh().state == "queued":
+            # To cancel ends what runs before it too, which may be somebody else's.
+            say(f"it stays in the queue; `sandbox-agent api sessions cancel {session.id}` ends it and what runs now")
+            return Exit.INTERRUPTED
         if handle is not None:
             handle.cancel()
             handle.wait(END_SECONDS, check=False)

@@ -189,6 +189,18 @@ class TestPrompt:
         assert told["state"] == "cancelled"
         assert sessions(command, "prompt", session, "[[say alive]]").stdout == "alive\n"
 
+    def test_an_interrupt_in_the_queue_leaves_the_turn_before_it_alone(self, command: Command, session: str) -> None:
+        sessions(command, "prompt", session, "--no-wait", "[[sleep 60]]")
+        with command.popen("api", "sessions", "prompt", session, "[[say later]]") as process:
+            assert process.stderr is not None
+            poll(lambda: len(command.json("api", "sessions", "prompts", session, "--json")["items"]) == 2)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == Exit.INTERRUPTED
+            assert f"api sessions cancel {session}" in process.stderr.read()
+        told = command.json("api", "sessions", "prompts", session, "--json")["items"]
+        assert [prompt["state"] for prompt in told] == ["running", "queued"]
+        sessions(command, "cancel", session)
+
     def test_a_turn_that_somebody_else_cancelled_is_no_success(self, command: Command, session: str) -> None:
         with command.popen("api", "sessions", "prompt", session, "[[sleep 60]]") as process:
             poll(lambda: command.json("api", "sessions", "show", session, "--json")["state"] == "running")
