@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
     from sandbox_agent.wire.agents import AgentInstallResponse, InstallProgress
-    from sandbox_agent.wire.config import SkillSource
+    from sandbox_agent.wire.base import JsonObject
+    from sandbox_agent.wire.config import McpServerConfig, SkillsConfig, SkillSource
 
 
 class SandboxAgent(AgentBase):
@@ -179,6 +180,30 @@ class SandboxAgent(AgentBase):
         """
         request = DoctorRequest(agents=None if agents is None else tuple(agents), offline=offline)
         return self._driver.run(perform(api.doctor(request)))
+
+    def get_mcp_config(self, directory: str | Path, name: str) -> JsonObject:
+        """An MCP server as it is configured for a folder. Raises :class:`NotFound`."""
+        return self._driver.run(perform(api.config("mcp", str(directory), name)))
+
+    def set_mcp_config(self, directory: str | Path, name: str, config: Mapping[str, Any] | McpServerConfig) -> None:
+        """Have every session in a folder, or below it, use an MCP server, of type ``local`` or ``remote``."""
+        self._driver.run(perform(api.set_config("mcp", str(directory), name, config)))
+
+    def delete_mcp_config(self, directory: str | Path, name: str) -> None:
+        """Raises :class:`NotFound`."""
+        self._driver.run(perform(api.delete_config("mcp", str(directory), name)))
+
+    def get_skills_config(self, directory: str | Path, name: str) -> JsonObject:
+        """Skills as they are configured for a folder. Raises :class:`NotFound`."""
+        return self._driver.run(perform(api.config("skills", str(directory), name)))
+
+    def set_skills_config(self, directory: str | Path, name: str, config: Mapping[str, Any] | SkillsConfig) -> None:
+        """Have every session in a folder, or below it, use the skills of some ``sources``."""
+        self._driver.run(perform(api.set_config("skills", str(directory), name, config)))
+
+    def delete_skills_config(self, directory: str | Path, name: str) -> None:
+        """Raises :class:`NotFound`."""
+        self._driver.run(perform(api.delete_config("skills", str(directory), name)))
 
     def create_session(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -25,6 +25,8 @@ from sandbox_agent.wire.agents import AgentInstallResponse
 from sandbox_agent.wire.base import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox_agent.client.effects import Reply
     from sandbox_agent.wire.agents import AgentInstallRequest
     from sandbox_agent.wire.base import JsonObject
@@ -132,6 +134,26 @@ def install_stream(agent_id: str, request: AgentInstallRequest) -> Request:
 def doctor(request: DoctorRequest) -> Call[DoctorReport]:
     """No read timeout: every agent is started, and the server has its own deadlines for them."""
     return _send(DoctorReport, "POST", "doctor", body=request, read_timeout=None)
+
+
+def config(kind: Literal["mcp", "skills"], directory: str, name: str) -> Call[JsonObject]:
+    return Call(Request("GET", *_config(kind, directory, name), (ACCEPT_JSON,)), decoder(dict[str, Any]))
+
+
+def set_config(
+    kind: Literal["mcp", "skills"], directory: str, name: str, entry: Mapping[str, Any] | Wire
+) -> Call[None]:
+    body = msgspec.json.encode(entry if isinstance(entry, Wire) else dict(entry))
+    return Call(Request("PUT", *_config(kind, directory, name), (ACCEPT_JSON, JSON), body), ignore)
+
+
+def delete_config(kind: Literal["mcp", "skills"], directory: str, name: str) -> Call[None]:
+    return Call(Request("DELETE", *_config(kind, directory, name), (ACCEPT_JSON,)), ignore, repeatable=False)
+
+
+def _config(kind: Literal["mcp", "skills"], directory: str, name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    names = {"mcp": "mcpName", "skills": "skillName"}
+    return _path("config", kind), (("directory", directory), (names[kind], name))
 
 
 def create_session(request: SessionCreateRequest, *, repeatable: bool) -> Call[SessionInfo]:

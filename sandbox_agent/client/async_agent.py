@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
     from sandbox_agent.wire.agents import AgentInstallResponse, InstallProgress
-    from sandbox_agent.wire.config import SkillSource
+    from sandbox_agent.wire.base import JsonObject
+    from sandbox_agent.wire.config import McpServerConfig, SkillsConfig, SkillSource
 
 
 class AsyncSandboxAgent(AgentBase):
@@ -177,6 +178,34 @@ class AsyncSandboxAgent(AgentBase):
         """See :meth:`SandboxAgent.doctor`."""
         request = DoctorRequest(agents=None if agents is None else tuple(agents), offline=offline)
         return await self._driver.run(perform(api.doctor(request)))
+
+    async def get_mcp_config(self, directory: str | Path, name: str) -> JsonObject:
+        """An MCP server as it is configured for a folder. Raises :class:`NotFound`."""
+        return await self._driver.run(perform(api.config("mcp", str(directory), name)))
+
+    async def set_mcp_config(
+        self, directory: str | Path, name: str, config: Mapping[str, Any] | McpServerConfig
+    ) -> None:
+        """Have every session in a folder, or below it, use an MCP server, of type ``local`` or ``remote``."""
+        await self._driver.run(perform(api.set_config("mcp", str(directory), name, config)))
+
+    async def delete_mcp_config(self, directory: str | Path, name: str) -> None:
+        """Raises :class:`NotFound`."""
+        await self._driver.run(perform(api.delete_config("mcp", str(directory), name)))
+
+    async def get_skills_config(self, directory: str | Path, name: str) -> JsonObject:
+        """Skills as they are configured for a folder. Raises :class:`NotFound`."""
+        return await self._driver.run(perform(api.config("skills", str(directory), name)))
+
+    async def set_skills_config(
+        self, directory: str | Path, name: str, config: Mapping[str, Any] | SkillsConfig
+    ) -> None:
+        """Have every session in a folder, or below it, use the skills of some ``sources``."""
+        await self._driver.run(perform(api.set_config("skills", str(directory), name, config)))
+
+    async def delete_skills_config(self, directory: str | Path, name: str) -> None:
+        """Raises :class:`NotFound`."""
+        await self._driver.run(perform(api.delete_config("skills", str(directory), name)))
 
     async def create_session(
         self,

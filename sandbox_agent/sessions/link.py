@@ -179,6 +179,7 @@ class AgentLink:
 
     def _connected(self, connection: AgentConnection) -> None:
         self._connection, self._opening = connection, None
+        self._outfit.watch.agent_pid = connection.child.pid
         self.look_after()
         if self._core.row.error is not None:
             self._core.change(error=None)

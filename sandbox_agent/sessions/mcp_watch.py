@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MARK = "SANDBOX_AGENT_MCP"
 _ASIDE_S = 0.25
-"""An agent that ends takes its servers along; whether it does shows within this time."""
+"""An agent that ends may end its servers first; whether it does shows within this time."""
 
 
 class Seen(NamedTuple):
@@ -46,6 +46,7 @@ class McpWatch:
         self._watched: dict[tuple[int, int], int] = {}
         self._looking = asyncio.Lock()
         self.active = False
+        self.agent_pid = 0
 
     def begin(self) -> None:
         """An agent was given servers."""
@@ -91,7 +92,8 @@ class McpWatch:
 
     async def _tell_end(self, seen: Seen) -> None:
         await asyncio.sleep(_ASIDE_S)
-        if self.active:
+        agent = look(self.agent_pid)
+        if self.active and agent is not None and not agent.dead:
             self._told(seen.name, seen.pid, False)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from sandbox_agent.agents.credentials import secrets as secrets_in
 from sandbox_agent.agents.environment import SERVER_SECRETS
 from sandbox_agent.config import DirectoryConfig
 from sandbox_agent.config.fetch import FetchFailed, SkillSources
@@ -20,7 +21,8 @@ from sandbox_agent.config.mcp import converted, shown, unusable
 from sandbox_agent.config.skills import select
 from sandbox_agent.sessions import events
 from sandbox_agent.sessions.mcp_watch import McpWatch, marked
-from sandbox_agent.wire.config import SkillsConfig
+from sandbox_agent.sessions.private import pairs
+from sandbox_agent.wire.config import RemoteMcpServer, SkillsConfig
 from sandbox_agent.wire.sessions import McpStatus, SkillStatus
 
 if TYPE_CHECKING:
@@ -48,13 +50,14 @@ class Candidate(NamedTuple):
 
 
 class Wardrobe:
-    """Where outfits come from; one for all sessions."""
+    """Where outfits come from; one for all sessions. ``lent`` are the secrets that went with them."""
 
     def __init__(self, agents: Agents, directories: DirectoryConfig, sources: SkillSources, links: SkillLinks) -> None:
         self.agents = agents
         self.directories = directories
         self.sources = sources
         self.links = links
+        self.lent: set[str] = set()
 
     @classmethod
     def at_home(cls, agents: Agents, supervisor: Supervisor) -> Wardrobe:
@@ -94,6 +97,7 @@ class Outfit:
             if one.server is not None and statuses[one.name].status == "offered":
                 offered.append(marked(one.server, row.id))
         self._tell_servers(tuple(statuses.values()))
+        self._lend(offered, environ)
         if any("command" in server for server in offered):
             self.watch.begin()
         return tuple(offered)
@@ -104,6 +108,15 @@ class Outfit:
             await asyncio.to_thread(self._from.links.release, self._core.id)
 
     # -- MCP servers
+
+    def _lend(self, offered: list[JsonObject], environ: Mapping[str, str]) -> None:
+        """What the servers were given in secret is shown nowhere."""
+        remote = [found.config for found in self._configured if isinstance(found.config, RemoteMcpServer)]
+        names = [name for config in remote for name in (config.env_headers or {}).values()]
+        names += [config.bearer_token_env_var for config in remote if config.bearer_token_env_var]
+        lent = secrets_in(pairs(offered)) | frozenset(filter(None, map(environ.get, names)))
+        self._from.lent |= lent
+        self._core.redact = self._core.redact.also(lent)
 
     def _judged(self, one: Candidate, capabilities: Mapping[str, Any] | None) -> McpStatus:
         agent = self._core.row.agent

@@ -70,10 +70,15 @@ class Redactor:
     """Takes secret values out of what is shown: a wire struct, or what JSON decodes to."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {msgspec.json.encode(secret)[1:-1] for secret in secrets if secret}
+        self._secrets = frozenset(filter(None, secrets))
+        forms = {msgspec.json.encode(secret)[1:-1] for secret in self._secrets}
         # The longest first, so that one secret that begins like another is not half left.
         found = b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
         self._pattern = re.compile(found) if found else None
+
+    def also(self, secrets: Iterable[str]) -> Redactor:
+        """One that takes out these, too."""
+        return Redactor(self._secrets.union(secrets))
 
     def __call__(self, value: T) -> T:
         """The value, or a copy of it without the secrets."""

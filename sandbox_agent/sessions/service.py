@@ -328,7 +328,7 @@ class Sessions:
 
     def secrets(self) -> frozenset[str]:
         """All that agents of sessions were given in this run: for the logs to leave out."""
-        return frozenset(self._secrets)
+        return frozenset(self._secrets | self._wardrobe.lent)
 
     def _touched(self, session_id: str) -> Session | None:
         session = self._live.pop(session_id, None)

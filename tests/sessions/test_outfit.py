@@ -180,6 +180,8 @@ async def test_secrets_of_servers_are_in_no_event(stopped: World, monkeypatch: p
     assert not any(b"hush" in payload or b"own-token" in payload for _, payload in events)
     assert "hush" not in repr(await stopped.sessions.get(session.id))
     assert (await mcp(stopped, session.id, "thief")).status == "failed"
+    await stopped.prompt(session.id, "[[say hush-hush]]")
+    assert ("agent", "[redacted]") in await stopped.texts(session.id), "nor in a transcript, should the agent print it"
 
 
 # -- skills
