@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _ERROR_OPENING = re.compile(
     r"\s*\**(?:(?:api |fatal |internal |request |unexpected )?error\b\**\s*[:(\d]"
-    r"|failed to authenticate|authentication (?:failed|required)|unable to process your request|invalid api key)",
+    r"|failed to authenticate|authentication (?:failed|required)|unable to process your request|invalid api key"
+    r"|exceeded retry limit, last status|we.re currently experiencing high demand|stream disconnected before completion"
+    r"|you.ve hit your usage limit|quota exceeded|unexpected status \d{3}\b)",
     re.IGNORECASE,
 )
 

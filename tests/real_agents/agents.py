@@ -1,71 +1,174 @@
-"""How each real agent is started so that it talks to the stub, and nobody else."""
+"""The real agents: how each is pointed at the stub and kept from calling home, and what each cannot do."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-BIN = Path(__file__).parent / "node_modules" / ".bin"
+Scenario: TypeAlias = Literal["permissions", "mcp", "models", "restore", "401", "429", "500"]
 
 
 @dataclass(frozen=True)
 class RealAgent:
-    """``mode`` is the one in which the agent asks before it runs a command."""
+    """``settings`` writes an agent's files below a home, and gives the environment of its sessions.
+
+    ``mode`` is the one in which it asks before it acts; ``model`` is another one than it starts with, and what its
+    provider is then asked for. ``cannot`` says why a scenario goes another way with this agent: its test shows how.
+    """
 
     name: str
-    program: str
-    arguments: tuple[str, ...] = ()
+    settings: Callable[[Path, str], Mapping[str, str]]
     mode: str | None = None
+    model: tuple[str, str] = ("", "")
+    cannot: Mapping[Scenario, str] = field(default_factory=dict)
 
-    def install(self, root: Path, home: Path, url: str) -> None:
-        """Put the agent into an install root, as a launcher that brings its settings along."""
-        slot = root / "sandbox-agent" / "bin" / "agent_processes" / f"{self.name}-acp"
-        slot.parent.mkdir(parents=True, exist_ok=True)
-        environ = {"HOME": str(home), **SETTINGS[self.name](home, url)}
-        exports = "unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME\n"
-        exports += "".join(f"export {key}={shlex.quote(value)}\n" for key, value in environ.items())
-        node = Path(shutil.which("node") or "node").parent
-        command = shlex.join([str(BIN / self.program), *self.arguments])
-        slot.write_text(f'#!/bin/sh\n{exports}export PATH={shlex.quote(str(node))}:"$PATH"\nexec {command} "$@"\n')
-        slot.chmod(0o755)
+
+def _write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def _on(*names: str) -> dict[str, str]:
+    return dict.fromkeys(names, "1")
+
+
+def claude(home: Path, url: str) -> Mapping[str, str]:
+    """Claude Code takes all from its environment."""
+    address = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "x", "CLAUDE_CODE_MAX_RETRIES": "1"}
+    quiet = ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_ERROR_REPORTING")
+    return {**address, **_on(*quiet, "DISABLE_TELEMETRY", "IS_SANDBOX"), "ENABLE_TOOL_SEARCH": "false"}
+
+
+def codex(home: Path, url: str) -> Mapping[str, str]:
+    """Codex takes a provider from a file, and runs no program of a home below the folder for temporary files."""
+    _write(
+        home / ".codex" / "config.toml",
+        f"""
+model = "gpt-5.5"
+model_provider = "stub"
+[model_providers.stub]
+name = "Stub"
+base_url = "{url}/v1"
+env_key = "OPENAI_API_KEY"
+wire_api = "responses"
+supports_websockets = false
+request_max_retries = 1
+stream_max_retries = 1
+[analytics]
+enabled = false
+""",
+    )
+    (home / "tmp").mkdir(exist_ok=True)
+    return {"CODEX_HOME": str(home / ".codex"), "OPENAI_API_KEY": "x", "TMPDIR": str(home / "tmp")}
 
 
 def opencode(home: Path, url: str) -> Mapping[str, str]:
     """OpenCode reads its provider from a file, and asks only where it is told to."""
     options = {"baseURL": f"{url}/v1", "apiKey": "x"}
-    provider = {"npm": "@ai-sdk/openai-compatible", "options": options, "models": {"stub-model": {"name": "Stub"}}}
+    models = {"stub-model": {"name": "Stub"}, "stub-mini": {"name": "Mini"}}
+    provider = {"npm": "@ai-sdk/openai-compatible", "options": options, "models": models}
     config = {
         "model": "stub/stub-model",
         "small_model": "stub/stub-model",
         "provider": {"stub": provider},
         "permission": {"edit": "ask", "bash": "ask"},
     }
-    path = home / ".config" / "opencode" / "opencode.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(config))
-    off = ("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_LSP_DOWNLOAD")
-    return dict.fromkeys(off, "1")
+    _write(home / "config" / "opencode" / "opencode.json", config)
+    return _on("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_LSP_DOWNLOAD")
 
 
-def claude(home: Path, url: str) -> Mapping[str, str]:
-    """Claude Code takes its address from the environment; the rest keeps it from calling home."""
-    off = (
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
-        "DISABLE_AUTOUPDATER",
-        "DISABLE_ERROR_REPORTING",
-        "DISABLE_TELEMETRY",
-        "IS_SANDBOX",
+def pi(home: Path, url: str) -> Mapping[str, str]:
+    models = [
+        {"id": name, "name": name, "contextWindow": 200_000, "maxTokens": 8_000} for name in ("stub-model", "stub-mini")
+    ]
+    provider = {"baseUrl": f"{url}/v1", "api": "openai-completions", "apiKey": "x", "models": models}
+    _write(home / ".pi" / "agent" / "models.json", {"providers": {"stub": provider}})
+    retry = {"enabled": True, "maxRetries": 1, "baseDelayMs": 100}
+    settings = {"defaultProvider": "stub", "defaultModel": "stub-model", "retry": retry}
+    _write(home / ".pi" / "agent" / "settings.json", settings)
+    return _on("PI_OFFLINE")
+
+
+def gemini(home: Path, url: str) -> Mapping[str, str]:
+    settings = {
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "model": {"name": "gemini-2.5-pro"},
+        "general": {"disableAutoUpdate": True, "maxAttempts": 2},
+        "privacy": {"usageStatisticsEnabled": False},
+    }
+    _write(home / ".gemini" / "settings.json", settings)
+    trust = {"GEMINI_CLI_NO_RELAUNCH": "true", "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+    return {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": "x", **trust}
+
+
+def qwen(home: Path, url: str) -> Mapping[str, str]:
+    models = [
+        {"id": name, "name": name, "baseUrl": f"{url}/v1", "envKey": "OPENAI_API_KEY"}
+        for name in ("stub-model", "stub-mini")
+    ]
+    settings = {
+        "security": {"auth": {"selectedType": "openai"}},
+        "modelProviders": {"openai": models},
+        "model": {"name": "stub-model"},
+        "general": {"disableAutoUpdate": True},
+        "privacy": {"usageStatisticsEnabled": False},
+    }
+    _write(home / ".qwen" / "settings.json", settings)
+    return {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "x", "OPENAI_MODEL": "stub-model"}
+
+
+def copilot(home: Path, url: str) -> Mapping[str, str]:
+    provider = {"BASE_URL": f"{url}/v1", "TYPE": "openai", "API_KEY": "x"}
+    asked = {f"COPILOT_PROVIDER_{name}": value for name, value in provider.items()}
+    return {"COPILOT_OFFLINE": "true", "COPILOT_MODEL": "gpt-5.2", **asked}
+
+
+def kimi(home: Path, url: str) -> Mapping[str, str]:
+    """Kimi wants a stored login whatever its provider is."""
+    models = "".join(
+        f'[models.{name}]\nprovider = "stub"\nmodel = "{name}"\nmax_context_size = 200000\n'
+        for name in ("stub-model", "stub-mini")
     )
-    address = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "x", "CLAUDE_CODE_MAX_RETRIES": "2"}
-    return address | dict.fromkeys(off, "1")
+    provider = f'[providers.stub]\ntype = "openai_legacy"\nbase_url = "{url}/v1"\napi_key = "x"\n'
+    _write(home / ".kimi" / "config.toml", f'default_model = "stub-model"\n{models}{provider}')
+    token = {"access_token": "x", "refresh_token": "x", "expires_at": 4e9, "scope": "", "token_type": "Bearer"}
+    _write(home / ".kimi" / "credentials" / "kimi-code.json", token)
+    return {}
 
 
-SETTINGS = {"opencode": opencode, "claude": claude}
-AGENTS = (RealAgent("opencode", "opencode", ("acp",)), RealAgent("claude", "claude-agent-acp", mode="default"))
+def vibe(home: Path, url: str) -> Mapping[str, str]:
+    models = "".join(
+        f'[[models]]\nname = "{name}"\nprovider = "stub"\nalias = "{name}"\n' for name in ("stub-model", "stub-mini")
+    )
+    provider = f'[[providers]]\nname = "stub"\napi_base = "{url}/v1"\napi_key_env_var = "STUB_KEY"\n'
+    head = 'active_model = "stub-model"\nenable_telemetry = false\nenable_auto_update = false\n'
+    _write(home / ".vibe" / "config.toml", f"{head}{provider}{models}")
+    return {"STUB_KEY": "x"}
+
+
+DEFAULT = (
+    RealAgent("claude", claude, mode="default", model=("haiku", "haiku")),
+    RealAgent("codex", codex, mode="read-only", model=("gpt-5.6-luna", "gpt-5.6-luna")),
+    RealAgent("opencode", opencode, model=("stub/stub-mini", "stub-mini")),
+)
+MORE = (
+    RealAgent("pi", pi, model=("stub/stub-mini", "stub-mini")),
+    RealAgent("gemini", gemini, mode="default", model=("gemini-3-flash-preview", "gemini-3-flash-preview")),
+    RealAgent("qwen", qwen, mode="default", model=("stub-mini(openai)", "stub-mini")),
+    RealAgent("copilot", copilot),
+    RealAgent("kimi", kimi, model=("stub-mini", "stub-mini")),
+    RealAgent("vibe", vibe, mode="ask", model=("stub-mini", "stub-mini")),
+)
+
+
+def chosen() -> tuple[RealAgent, ...]:
+    """The agents to test: SANDBOX_AGENT_TEST_AGENTS names some, or is ``all``; else those that CI has time for."""
+    wanted = os.environ.get("SANDBOX_AGENT_TEST_AGENTS", "")
+    names = wanted.replace(",", " ").split()
+    return tuple(agent for agent in DEFAULT + MORE if wanted == "all" or agent.name in names) if names else DEFAULT
