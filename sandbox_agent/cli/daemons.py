@@ -151,10 +151,10 @@ class Daemon:
             return None
         try:
             told = json.loads(self._file("json").read_text())
+            access, options, started = told["access"], tuple(told["options"]), float(told["started"])
             pid, version = int(self._file("pid").read_text()), self._file("version").read_text().strip()
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, KeyError):
             return None
-        access, options, started = told["access"], tuple(told["options"]), float(told["started"])
         return Running(pid, version, told["url"], str(self.log), access, options, started)
 
     def _lock(self) -> int | None:
@@ -202,7 +202,8 @@ class Daemon:
         """The server's process, and where in the log its lines begin."""
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self._file("log.1"))
-        command = [sys.executable, "-m", "sandbox_agent", "server", "--host", self.host, "--port", str(self.port)]
+        # -P: a file of this folder that is called as a module is not imported in its place.
+        command = [sys.executable, "-P", "-m", "sandbox_agent", "server", "--host", self.host, "--port", str(self.port)]
         command += ["--no-token"] if access == "none" else []
         environ = {name: value for name, value in os.environ.items() if name not in {TOKEN_VARIABLE, URL_VARIABLE}}
         # Its token reaches it by its environment, which only this user can read.

@@ -88,7 +88,8 @@ def start_server(
     if data_dir is None:
         data_dir, lock = _free_folder(user_data_dir())
     token = secrets.token_urlsafe(32)
-    command = [sys.executable, "-m", "sandbox_agent", "server", "--port", "0", "--parent-pid", str(os.getpid())]
+    # -P: a file of this folder that is called as a module is not imported in its place.
+    command = [sys.executable, "-P", "-m", "sandbox_agent", "server", "--port", "0", "--parent-pid", str(os.getpid())]
     command += ["--data-dir", str(data_dir)]
     command += ["--config", str(config)] if config is not None else []
     child_environ = {**os.environ, **(environ or {}), TOKEN_VARIABLE: token}

@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +185,23 @@ def test_a_start_that_fails_shows_what_the_server_said(daemon: Box, tmp_path: Pa
     assert "in use" in done.stderr
     assert not daemon.file("pid").exists()
     assert "no daemon" in daemon("status", status=Exit.UNREACHABLE).stdout
+
+
+def test_files_of_the_folder_it_is_called_in_are_not_its_modules(daemon: Box) -> None:
+    daemon.command.home.mkdir()
+    (daemon.command.home / "tornado.py").write_text("raise SystemExit('not that one')")
+    command = daemon.command
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "sandbox_agent", "daemon", "start", "--port", daemon.port, "--no-token"],
+        env=command.environ(),
+        cwd=command.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (daemon.command.home / "tornado.py").unlink()
+    daemon("stop")
 
 
 def test_mistakes_are_told_as_such(daemon: Box) -> None:

@@ -62,6 +62,14 @@ def test_its_token_is_in_no_command_line(agent: SandboxAgent) -> None:
     assert token not in repr(agent) + repr(agent.server) + session.prompt("[[bash env]]", wait=False).__repr__()
 
 
+def test_a_file_beside_the_program_is_not_one_of_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook's folder may hold a `queue.py`."""
+    (tmp_path / "tornado.py").write_text("raise SystemExit('not that one')")
+    monkeypatch.chdir(tmp_path)
+    with SandboxAgent.start(data_dir=tmp_path / "data") as agent:
+        assert agent.health().status == "ok"
+
+
 def test_closing_ends_it_with_its_agents(agent: SandboxAgent) -> None:
     agent.create_session("mock")
     server = process_of(agent)

@@ -105,10 +105,10 @@ def _print_changes(changes: Stream[TranscriptChange], *, as_json: bool) -> None:
             print_line({"sequence": change.transcript.sequence, "items": change.changed})
         return
     from sandbox_agent.cli.live.console import Console
-    from sandbox_agent.cli.live.story import Story
+    from sandbox_agent.render.story import TurnStory
 
     console = Console(err=sys.stdout)
-    story = Story(None)
+    story = TurnStory(None)
     try:
         for change in changes:
             for item in change.changed:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from sandbox_agent.cli.live.story import Piece
+    from sandbox_agent.render.story import Piece
 
 FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 ASCII_FRAMES: Final = "|/-\\"

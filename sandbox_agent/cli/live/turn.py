@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from sandbox_agent.cli.live import question
 from sandbox_agent.cli.live.console import TICK
 from sandbox_agent.cli.live.pump import Pump
-from sandbox_agent.cli.live.story import Story
 from sandbox_agent.problems import Conflict, NotFound
+from sandbox_agent.render.story import TurnStory
 
 if TYPE_CHECKING:
     from sandbox_agent.cli.live.console import Console
@@ -37,7 +37,7 @@ class Viewer:
         self._session: Session = handle.session
         self._console = console
         self._terminal = terminal
-        self._story = Story(handle.id)
+        self._story = TurnStory(handle.id)
         self._left: set[str] = set()  # requests that are left to somebody else
         self._asked: PermissionItem | None = None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox_agent.cli.live.console import ASCII_FRAMES, Console
-from sandbox_agent.cli.live.story import Piece
+from sandbox_agent.render.story import Piece
 
 if TYPE_CHECKING:
     from pathlib import Path
