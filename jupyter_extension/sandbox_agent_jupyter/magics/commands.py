@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.error import StdinNotImplementedError
-from IPython.display import Markdown, display
+from IPython.display import display
 
 from sandbox_agent import __version__, render
 from sandbox_agent_jupyter.magics.context import choices
@@ -103,7 +103,8 @@ class Commands:
         elif form in {None, "html"}:
             display(transcript)
         elif form == "md":
-            display(Markdown(session.export("md")))
+            text = session.export("md")
+            display({"text/markdown": text, "text/plain": text}, raw=True)
         else:
             print(session.export(form))  # noqa: T201
 

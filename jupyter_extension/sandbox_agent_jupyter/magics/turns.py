@@ -6,17 +6,17 @@ import threading
 from typing import TYPE_CHECKING
 
 from sandbox_agent.problems import Conflict, SandboxAgentError
-from sandbox_agent.wire.transcript import PermissionItem, TurnItem
-from sandbox_agent_widgets.live import LiveDisplay
+from sandbox_agent.wire.transcript import PermissionItem
+from sandbox_agent_widgets.live import turn_display
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox_agent.client import Session, Transcript
+    from sandbox_agent_widgets.live import TurnDisplay
 
     Ask = Callable[[PermissionItem], str | None]
 
-ENDED = frozenset({"completed", "cancelled", "failed"})
 CANCEL_PATIENCE_S = 15.0
 """How long an interrupted cell shows the turn ending; the server replaces an agent that ignores it before that."""
 
@@ -72,7 +72,7 @@ def show_turn(session: Session, prompt_id: str, ask: Ask) -> bool:
     turn then waits on the server, and this returns ``False``.
     Raises `TurnInterrupted` when interrupted, after the turn was cancelled, and what following the turn raises.
     """
-    watch, live = TurnWatch(session, prompt_id), LiveDisplay()
+    watch, live = TurnWatch(session, prompt_id), turn_display(prompt_id)
     try:
         return _show(session, prompt_id, ask, watch, live)
     except KeyboardInterrupt:
@@ -81,7 +81,7 @@ def show_turn(session: Session, prompt_id: str, ask: Ask) -> bool:
         raise TurnInterrupted from None
 
 
-def _show(session: Session, prompt_id: str, ask: Ask, watch: TurnWatch, live: LiveDisplay) -> bool:
+def _show(session: Session, prompt_id: str, ask: Ask, watch: TurnWatch, live: TurnDisplay) -> bool:
     seen: Transcript | None = None
     asked: set[str] = set()
     while True:
@@ -107,7 +107,7 @@ def _show(session: Session, prompt_id: str, ask: Ask, watch: TurnWatch, live: Li
     return True
 
 
-def _show_end(prompt_id: str, watch: TurnWatch, live: LiveDisplay) -> None:
+def _show_end(prompt_id: str, watch: TurnWatch, live: TurnDisplay) -> None:
     watch.pause(CANCEL_PATIENCE_S)
     seen = watch.wait(None)
     if seen is not None:
@@ -126,8 +126,3 @@ def pending(transcript: Transcript) -> list[PermissionItem]:
     """The permission requests that wait, oldest first."""
     waiting = [item for item in transcript.items if isinstance(item, PermissionItem) and item.state == "pending"]
     return sorted(waiting, key=lambda item: item.created)
-
-
-def has_ended(transcript: Transcript) -> bool:
-    """Whether the turn of this part of a transcript is over."""
-    return any(isinstance(item, TurnItem) and item.state in ENDED for item in transcript.items)
