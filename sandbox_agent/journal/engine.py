@@ -48,7 +48,7 @@ class Limits:
     cache_bytes: int = 32 << 20  # kept of all journals together
     batch_bytes: int = 1 << 20  # one transaction
     batch_operations: int = 4096
-    jot_s: float = 0.2  # after so long, or so much, what was jotted down is committed
+    jot_s: float = 1.0  # after so long, or so much, what was jotted down is committed
     jot_bytes: int = 64 << 10
     retry_s: float = 0.5  # how often a store that could not write is tried again
     idle_s: float = 1.0  # when a pause is long enough for housekeeping
