@@ -79,6 +79,8 @@ class AsyncDriver:
         channel = self.channel()
         try:
             return await self._steps(program, lambda: next(program), channel, emit)
+        except SandboxAgentError as error:
+            raise error.with_traceback(None) from error.__cause__  # how it was found out tells the caller nothing
         except (asyncio.CancelledError, KeyboardInterrupt):
             with contextlib.suppress(Interrupted, TimeoutError):
                 async with asyncio.timeout(CLEANUP):

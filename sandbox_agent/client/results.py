@@ -19,9 +19,16 @@ from sandbox_agent.wire.transcript import MessageItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
 
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.transcript import TranscriptItem
+
+    class Printer(Protocol):
+        """What IPython gives to write to."""
+
+        def text(self, text: str, /) -> None: ...
+
 
 T = TypeVar("T")
 
@@ -32,8 +39,16 @@ SHOWN: Final = 60
 """Characters of a text that a ``repr`` shows."""
 
 
+def _pretty(shown: object, printer: Printer, _cycle: bool) -> None:
+    """On a terminal, IPython shows as ``str()`` does what says so by ``_repr_pretty_``."""
+    printer.text(str(shown))
+
+
 class AgentInfo(agents.AgentInfo, frozen=True, kw_only=True):
     """An agent: whether it is installed and has credentials, and with ``config=True`` what it can be set to."""
+
+    def __repr__(self) -> str:
+        return f"<AgentInfo {self.id}{'' if self.installed else ' (not installed)'}>"
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
@@ -49,6 +64,8 @@ class DoctorReport(doctor.DoctorReport, omit_defaults=False, frozen=True, kw_onl
 
         return render.doctor_text(self)
 
+    _repr_pretty_ = _pretty
+
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
 
@@ -57,6 +74,16 @@ class DoctorReport(doctor.DoctorReport, omit_defaults=False, frozen=True, kw_onl
 
 class SessionInfo(sessions.SessionInfo, frozen=True, kw_only=True):
     """A session as it was when asked."""
+
+    def __repr__(self) -> str:
+        return f"<SessionInfo {self.id} {self.agent} {self.state}>"
+
+    def __str__(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.session_text(self)
+
+    _repr_pretty_ = _pretty
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
@@ -70,6 +97,16 @@ class PromptInfo(sessions.PromptInfo, frozen=True, kw_only=True):
     @property
     def done(self) -> bool:
         return self.state in {"completed", "cancelled", "failed"}
+
+    def __repr__(self) -> str:
+        return f"<PromptInfo {self.id} {self.state}>"
+
+    def __str__(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.prompt_text(self)
+
+    _repr_pretty_ = _pretty
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
@@ -88,6 +125,16 @@ class PermissionInfo(sessions.PermissionInfo, frozen=True, kw_only=True):
     def kind(self) -> str:
         """The tool's kind in ACP's words (``edit``, ``execute``, ``read``, ...), ``other`` where it is not said."""
         return str(self.tool_call.get("kind") or "other")
+
+    def __repr__(self) -> str:
+        return f"<PermissionInfo {self.id} {self.state} {self.title!r}>"
+
+    def __str__(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.permission_text(self)
+
+    _repr_pretty_ = _pretty
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
@@ -137,6 +184,8 @@ class Transcript(wire_transcript.Transcript, frozen=True, kw_only=True):
         from sandbox_agent import render  # noqa: PLC0415
 
         return render.to_text(self)
+
+    _repr_pretty_ = _pretty
 
     def _repr_html_(self) -> str:
         return self.to_html()

@@ -74,6 +74,8 @@ class SyncDriver:
         channel = self.channel()
         try:
             return self._steps(program, lambda: next(program), channel, emit)
+        except SandboxAgentError as error:
+            raise error.with_traceback(None) from error.__cause__  # how it was found out tells the caller nothing
         except KeyboardInterrupt:
             with contextlib.suppress(Interrupted, StopIteration):
                 self._steps(program, lambda: program.throw(Interrupted()), channel, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from IPython.lib.pretty import pretty
 
 from sandbox_agent.client import results
 from sandbox_agent.client.states import reset_event
@@ -135,6 +136,19 @@ def test_a_results_text_is_what_the_agent_said_in_that_turn() -> None:
     assert RESULT.text == "one\n\ntwo"
     assert str(RESULT) == RESULT.text
     assert TRANSCRIPT.text == "earlier\n\none\n\ntwo"
+
+
+@pytest.mark.parametrize("value", [SESSION, PROMPT, PERMISSION, TRANSCRIPT], ids=lambda value: type(value).__name__)
+def test_ipython_on_a_terminal_shows_the_text(value: Any) -> None:
+    """What a notebook shows as HTML is not a dump of fields there; an agent's escape sequences are harmless."""
+    assert pretty(value) == str(value) != repr(value)
+    assert "\x1b" not in str(value)
+
+
+def test_what_is_listed_is_short() -> None:
+    listed = repr([SESSION, PROMPT, PERMISSION, AGENT])
+    assert "<PermissionInfo perm_1 pending" in listed
+    assert len(listed) < 300 + len(EVIL)
 
 
 def test_a_long_text_is_cut_in_a_repr() -> None:
