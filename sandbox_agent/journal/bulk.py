@@ -92,7 +92,8 @@ class Bulk:
             file = None
         if file is None:
             folder = self._folder / str(journal)
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             file = _File(folder, first)
         self._open[journal] = file  # as the one used last
         if len(self._open) > _MOST_OPEN:
@@ -131,14 +132,21 @@ class Bulk:
             os.close(file.fd)
         shutil.rmtree(self._folder / str(journal), ignore_errors=True)
 
-    def sync(self) -> None:
-        """Has the disk hold all that was added."""
-        while self._full:
-            self._full.pop().close()
-        for file in self._open.values():
+    def sync(self) -> bool:
+        """Has the disk hold all of one file that was added to; true while there are more."""
+        if self._full:
+            self._full.pop(0).close()
+        elif (file := next((file for file in self._open.values() if not file.synced), None)) is not None:
             file.sync()
+        return self.unsynced
+
+    @property
+    def unsynced(self) -> bool:
+        """Whether the disk may not hold all yet."""
+        return bool(self._full) or not all(file.synced for file in self._open.values())
 
     def close(self) -> None:
-        self.sync()
+        while self.sync():
+            pass
         while self._open:
             self._open.popitem()[1].close()

@@ -139,7 +139,7 @@ class Engine:
 
     async def start(self) -> Opened:
         self._loop = asyncio.get_running_loop()
-        self._lender = Lender(self._loop, lambda: self._queued_bytes > 0 and not self.degraded)
+        self._lender = Lender(self._loop, lambda: self._handed > 0 and not self.degraded)
         if not self.store.threaded:
             return self.store.open()
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="journal-reader")
@@ -156,9 +156,9 @@ class Engine:
         """Writes what is queued (one last try where the store fails), then closes the store."""
         self.stopped = True
         if self._thread is not None:
-            self._lender.stop()
             self._stopping.set()
             self._hand_over(_Stop())
+            self._lender.stop()
             await asyncio.to_thread(self._thread.join)
             self._thread = None
             self._release_barriers()
@@ -190,7 +190,6 @@ class Engine:
                 self._later = self._loop.call_later(self.limits.jot_s, self._hand_over)
         else:
             self._hand_over(operation)
-            self._lender.watch()
 
     def _hand_over(self, operation: Operation | None = None) -> None:
         """Gives the writer's thread what was jotted down, and the operation."""
@@ -207,6 +206,7 @@ class Engine:
             operation.unsafe = True
             self._unsafe += 1
             self._queue.put(operation)
+        self._lender.watch()
 
     async def barrier(self) -> bool:
         """Waits until all that was queued before is on disk: true; false when it is not persisted."""

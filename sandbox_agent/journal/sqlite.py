@@ -363,18 +363,20 @@ class SqliteStore(Store):
     def tidy(self, *, idle: bool) -> bool:
         """Copies the log into the file: a full log at once, a small one when idle. Nothing is lost if that fails."""
         if not idle and self._log_bytes < CHECKPOINT_BYTES:
-            return self._freed or self._log_bytes >= IDLE_CHECKPOINT_BYTES
+            return self._freed or self._log_bytes >= IDLE_CHECKPOINT_BYTES or self._bulk.unsynced
+        more = False
         try:
+            if idle:
+                more = self._bulk.sync()  # a file at a time: whoever comes next waits no longer
             if idle and self._freed:
                 # It frees a page a step and gives no rows: only a script is stepped to its end.
                 self._writer.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
                 self._freed = self._writer.execute("PRAGMA freelist_count").fetchone()[0] > 0
-            self._bulk.sync()  # first: what the file tells of is there
             self._writer.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if idle else 'PASSIVE'})").fetchall()
         except (sqlite3.Error, OSError) as error:
             logger.warning("checkpoint failed", extra={"store": str(self.path), "error": str(error)})
         self._log_bytes = 0
-        return self._freed
+        return self._freed or more
 
     def close(self) -> None:
         for reader in self._readers:
@@ -421,7 +423,10 @@ class SqliteStore(Store):
             if len(data) != wanted:
                 data = self._bulk.read(journal, data, wanted)  # noqa: PLW2901  it was but the place
                 if len(data) != wanted:
-                    logger.error("a power cut took a segment", extra={"store": str(self.path), "segment": key})
+                    logger.warning(
+                        "a segment is gone: trimmed just now, or a power cut took it",
+                        extra={"store": str(self.path), "segment": key},
+                    )
                     continue
             segment = unpack(key & (1 << SHIFT) - 1, created_ms, sender, lengths, data)
             if segment.last > after:

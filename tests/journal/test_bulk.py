@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,11 @@ def files(place: Place) -> dict[str, int]:
     return {str(file.relative_to(folder)): file.stat().st_size for file in folder.rglob("*") if file.is_file()}
 
 
+def modes(place: Place) -> set[int]:
+    folder = Path(f"{place.where}-bulk")
+    return {stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+
+
 async def test_large_and_small_segments_are_read_as_one_log(sqlite: Place, tools: Tools) -> None:
     """Whatever their sizes, entries come back in order and byte for byte, by this server and by the next."""
     journals = await sqlite.start(limits=SMALL)
@@ -37,6 +43,7 @@ async def test_large_and_small_segments_are_read_as_one_log(sqlite: Place, tools
     journal.evict(0)
     assert await tools.read_all(journal) == expected
     assert sum(files(sqlite).values()) > 2_500_000
+    assert modes(sqlite) == {0o700, 0o600}
     again = await (await sqlite.restart()).open("a")
     assert await tools.read_all(again) == expected
     assert await tools.read_all(again, 4) == expected[4:]

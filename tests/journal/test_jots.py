@@ -183,3 +183,14 @@ async def test_what_went_stays_away(sqlite: Place, tools: Tools, tmp_path: Path,
     kept = range(journal.first, 11) if how == "trimmed" else range(1, 1)
     assert [number for number, _ in await tools.read_all(found, found.first - 1)] == list(kept)
     await next_life.stop()
+
+
+async def test_what_waits_for_its_commit_does_not_stop_the_loop(sqlite: Place, tools: Tools) -> None:
+    """Nothing is lent to a writer that has nothing to do yet."""
+    journals = await sqlite.start(limits=LATER)
+    journal = await journals.open("a")
+    await journals.records.durable()
+    journal.append(b"one")
+    await tools.eventually(lambda: journals._engine._lender._timer is None)
+    journal.append(b"two")
+    assert journals._engine._lender._timer is None
