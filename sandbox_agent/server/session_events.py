@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Cursor = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 _SENDERS = {sender: sender.name.lower() for sender in Sender}
 _PAGE_BYTES = 8 << 20
-_UPSERT_BYTES_A_SECOND = 8 << 20
 """A page ends early when its payloads come to more than this, so that huge events do not make huge answers."""
+_UPSERT_BYTES_A_SECOND = 8 << 20
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True):
