@@ -428,8 +428,8 @@ async def test_hundreds_of_failed_handshakes_leave_nothing(scale: float) -> None
         try:
             await bridge.call("initialize", {}, server=server, agent=kinds[n % len(kinds)])
             await bridge.call("burst", {"count": 10, "size": 2000}, server=server, agent=None)
-        except (AgentProcessExited, Timeout, UnsupportedAgent):
-            pass
+        except (AgentProcessExited, InvalidRequest, Timeout, UnsupportedAgent):
+            pass  # whichever the moment of its end makes it
         await bridge.servers.delete(server)
 
     async with Bridge(launch_deadline=0.3) as bridge:

@@ -178,7 +178,7 @@ async def read_all(journal: Journal, after: int = 0, *, max_bytes: int = 1 << 20
         after = found[-1].last
 
 
-async def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+async def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     """Returns once ``condition`` holds; fails when it does not in time."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  what is waited for has no event

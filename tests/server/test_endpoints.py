@@ -170,8 +170,8 @@ def test_head_and_options_tell_what_get_would(client: httpx.Client, session: str
 
 def test_a_prompt_is_accepted_at_once_and_can_be_waited_for(client: httpx.Client, session: str) -> None:
     begun = time.monotonic()
-    answer = client.post(f"{session}/prompts", json={"prompt": "[[sleep 0.5]] done"})
-    assert time.monotonic() - begun < 0.4
+    answer = client.post(f"{session}/prompts", json={"prompt": "[[sleep 3]] done"})
+    assert time.monotonic() - begun < 2.5
     assert answer.status_code == 202
     job = answer.headers["Location"]
     assert job == f"{session}/prompts/{answer.json()['id']}"

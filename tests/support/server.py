@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READY = "Sandbox Agent listening on "
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @dataclass
