@@ -47,6 +47,7 @@ class McpWatch:
         self._looking = asyncio.Lock()
         self.active = False
         self.agent_pid = 0
+        self._agents = 0
 
     def begin(self) -> None:
         """An agent was given servers."""
@@ -64,6 +65,7 @@ class McpWatch:
     def end(self) -> None:
         """The agent ends, and they with it."""
         self.active = False
+        self._agents += 1
         loop = asyncio.get_running_loop()
         for fd in self._watched.values():
             if fd >= 0:
@@ -88,12 +90,12 @@ class McpWatch:
         asyncio.get_running_loop().remove_reader(fd)
         os.close(fd)
         self._watched[seen.pid, seen.start] = -1
-        spawn_task(self._tell_end(seen), name=f"end of MCP server {seen.name}")
+        spawn_task(self._tell_end(seen, self._agents), name=f"end of MCP server {seen.name}")
 
-    async def _tell_end(self, seen: Seen) -> None:
+    async def _tell_end(self, seen: Seen, of_agent: int) -> None:
         await asyncio.sleep(_ASIDE_S)
         agent = look(self.agent_pid)
-        if self.active and agent is not None and not agent.dead:
+        if of_agent == self._agents and agent is not None and not agent.dead:
             self._told(seen.name, seen.pid, False)
 
 
