@@ -54,7 +54,7 @@ def test_arguments_may_stand_before_or_after_options() -> None:
     [
         ("promt hi", "no command 'promt'"),
         ("prompt", "TEXT is missing"),
-        ("use", "SESSION is missing"),
+        ("install", "AGENT is missing"),
         ("new a b", "too much"),
         ("doctor x y", "too much"),
         ("prompt --agent", "expected one argument"),

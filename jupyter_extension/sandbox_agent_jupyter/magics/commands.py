@@ -62,15 +62,14 @@ class Commands:
         display(self.context.new(call.text or None, call.options))
 
     def do_use(self, call: Invocation) -> None:
-        self.context.session = self.context.client.get_session(call.text)
-        display(self.context.session)
+        display(self.context.use(call.text))
 
     def do_list(self, call: Invocation) -> None:
         display(self.context.client.list_sessions(limit=call.options["limit"] or 20))
 
     def do_status(self, call: Invocation) -> None:
         if self.context.session is None and not call.options["session"]:
-            print("No session yet. Make one: %agent new mock, or prompt: %agent prompt TEXT")  # noqa: T201
+            print(self.context.none_in_use())  # noqa: T201
             return
         session = self.context.current(call.options["session"])
         session.refresh()

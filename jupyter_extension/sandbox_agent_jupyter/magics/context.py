@@ -79,7 +79,23 @@ class MagicContext:
         if session_id:
             return self.client.get_session(session_id)
         if self.session is None:
-            raise MagicUsageError("no session yet. Make one: %agent new mock, or prompt: %agent prompt TEXT")
+            raise MagicUsageError(self.none_in_use())
+        return self.session
+
+    def none_in_use(self) -> str:
+        """What to do in a kernel that has no session, as after a restart."""
+        newest = next(iter(self.client.list_sessions(limit=1)), None)
+        again = f" Take up the newest ({newest.info.title or newest.id}): %agent use." if newest is not None else ""
+        return f"no session in use here.{again} Make one: %agent new mock, or prompt: %agent prompt TEXT"
+
+    def use(self, session_id: str) -> Session:
+        """Take up the session named, or the newest. Raises `MagicUsageError` when there is none."""
+        if session_id:
+            self.session = self.client.get_session(session_id)
+        elif newest := next(iter(self.client.list_sessions(limit=1)), None):
+            self.session = newest
+        else:
+            raise MagicUsageError(self.none_in_use())
         return self.session
 
     def for_prompt(self, options: dict[str, Any]) -> Session:

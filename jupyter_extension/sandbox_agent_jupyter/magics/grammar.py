@@ -79,7 +79,7 @@ COMMANDS: dict[str, Command] = {
             "prompt", "send TEXT to the session and show the answer", PROMPT_OPTIONS, "TEXT", required=True, text=True
         ),
         Command("new", "make a session and use it", NEW_SESSION, "AGENT", complete="agents"),
-        Command("use", "use another session", (), "SESSION", required=True, complete="sessions"),
+        Command("use", "use another session, or the newest", (), "SESSION", complete="sessions"),
         Command("list", "list the sessions", (Option("--limit", "at most N (default 20)", "N", type=int),)),
         Command("status", "show the session, its turn and what waits", (SESSION,)),
         Command("cancel", "end the running turn and empty the queue; the session stays", (SESSION,)),
