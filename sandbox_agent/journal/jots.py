@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import time
 import zlib
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 20
 #: Larger segments are committed at once: bulk, for which nobody waits.
 LARGEST = 16 << 10
+#: A disk under pressure makes even such a write wait. One that took the loop so long is the last for a while.
+SLOW_S = 0.01
+REST_S = 2.0
 
 # CRC of all that follows, then how much follows the head: lengths, data; then the row's numbers.
 _HEAD = struct.Struct("<IIIQQQQQB")
@@ -59,19 +63,23 @@ class Jots:
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(self._fd).st_size
+        self._rests_until = 0.0
 
     def read(self) -> list[Write]:
         """What the last server jotted down and may not have committed."""
         return list(parse(os.pread(self._fd, self._size, 0)))
 
     def add(self, write: Write) -> bool:
-        """False when it was not kept: no room, or too large."""
-        if write.weight > LARGEST or self._size > MOST_BYTES:
+        """False when it was not kept: no room, too large, or the disk is slow now."""
+        begun = time.monotonic()
+        if write.weight > LARGEST or self._size > MOST_BYTES or begun < self._rests_until:
             return False
         jot = pack(write)
         written = 0
         with contextlib.suppress(OSError):
             written = os.write(self._fd, jot)
+        if (ended := time.monotonic()) - begun > SLOW_S:
+            self._rests_until = ended + REST_S
         if written == len(jot):
             self._size += written
             return True

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox_agent.journal import Limits, Retention, Segment, Sender
+from sandbox_agent.journal import jots as jots_module
 from sandbox_agent.journal.jots import LARGEST, MOST_BYTES, Jots, pack, parse
 from sandbox_agent.journal.store import Write
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from tests.journal.conftest import Place, Tools
 
 LATER = Limits(jot_s=3600)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine busy with other tests is no slow disk."""
+    monkeypatch.setattr(jots_module, "SLOW_S", 60.0)
+
 
 writes = st.builds(
     lambda journal, first, sender, payloads: Write(journal, Segment(first, 1_800_000_000_000, sender, payloads), 5, 7),
@@ -77,6 +85,16 @@ def test_a_full_disk_leaves_no_half_of_a_jot(tmp_path: Path) -> None:
     path.symlink_to("/dev/full")
     jots = Jots(path)
     assert not jots.add(one(1))
+    jots.close()
+
+
+def test_a_slow_disk_is_left_to_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a write that held the loop up, nothing is jotted down for a while."""
+    jots = Jots(tmp_path / "jots")
+    monkeypatch.setattr(jots_module, "SLOW_S", 0.0)
+    assert jots.add(one(1))
+    assert not jots.add(one(2))
+    assert [write.segment.first for write in jots.read()] == [1]
     jots.close()
 
 
