@@ -78,11 +78,14 @@ def echo(connections: int) -> Callable[[Server, float], Numbers]:
     def run(server: Server, scale: float) -> Numbers:
         server.send("load", "initialize", {}, wait=True)
         server.post("load", connections, 200)
+        before = server.cpu_us()
         result = server.post("load", connections, max(500, int(10_000 * scale)))
+        cpu = server.cpu_us() - before
         return {
             "requests/s": result["answered"] / result["seconds"],
             "p50, us": result["p50_us"],
             "p99, us": result["p99_us"],
+            "server CPU a request, us": cpu / max(1, result["answered"]),
             "unanswered or wrong": result["missed"] + result["wrong"],
         }
 
