@@ -7,7 +7,7 @@ are narrow and say so in ``error.inferred``:
 
 - ``message``: the turn made no tool call, and its last message came in one piece (a model's words stream), opens like
   an error, and the agent accounted no tokens for the turn;
-- ``notice``: the turn is empty and the agent had told of a fault in its own way;
+- ``notice``: the turn is empty, or ends with word of vain retries, and the agent had told of a fault in its own way;
 - ``empty``: the turn is empty. A prompt that is a slash command may rightly have no answer.
 """
 
@@ -30,6 +30,12 @@ _ERROR_OPENING = re.compile(
     re.IGNORECASE,
 )
 
+_RETRIES = re.compile(r"Retrying \(attempt \d+/\d+, waiting \d+s\)\.\.\.\s*(?:Retry finished, resuming\.\s*)?\Z")
+"""What Pi says while it tries again; nothing more when it gives up, while a good retry has its answer in between."""
+
+RETRIED_IN_VAIN = (
+    "The agent asked its provider again, in vain, and ended the turn. It gave no reason; its log may tell."
+)
 EMPTY_TURN = "The agent ended the turn without an answer. It gave no reason; its credentials or its log may tell."
 
 
@@ -38,17 +44,23 @@ def inferred_error(
 ) -> JsonObject | None:
     """The error of a turn that ended as if all were well; see the module's rules.
 
-    ``last_piece`` is the text of its last message, when that came in one piece.
+    ``last_piece`` is the text of its last message, when that came in one piece or ends with word of retries.
     """
     if stop_reason != "end_turn" or turn.command or turn.acted or not (turn.prompted and turn.alone):
         return None
     if not turn.answered:
         inferred = "notice" if turn.fault else "empty"
         return {"message": turn.fault or EMPTY_TURN, "inferred": inferred}
+    if last_piece and ends_in_retries(last_piece):
+        return {"message": turn.fault or RETRIED_IN_VAIN, "inferred": "notice"}
     accounted = any(value for key, value in (usage or {}).items() if key.endswith("Tokens"))
     if last_piece and not accounted and _ERROR_OPENING.match(last_piece):
         return {"message": last_piece.strip(), "inferred": "message"}
     return None
+
+
+def ends_in_retries(text: str) -> bool:
+    return _RETRIES.search(text) is not None
 
 
 def usage_of(result: JsonObject) -> JsonObject | None:

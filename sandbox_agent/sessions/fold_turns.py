@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sandbox_agent.sessions.fold_faults import error_text, inferred_error
+from sandbox_agent.sessions.fold_faults import ends_in_retries, error_text, inferred_error
 from sandbox_agent.sessions.fold_items import common
 from sandbox_agent.wire.base import JsonObject
 from sandbox_agent.wire.transcript import TurnItem
@@ -152,6 +152,7 @@ class Turns:
 
     def _last_piece(self, prompt_id: str) -> str | None:
         stream = self._items.stream
-        if stream is None or stream.turn != prompt_id or stream.speaker != "agent" or stream.chunks != 1:
+        if stream is None or stream.turn != prompt_id or stream.speaker != "agent":
             return None
-        return stream.joined()
+        text = stream.joined()
+        return text if stream.chunks == 1 or ends_in_retries(text) else None

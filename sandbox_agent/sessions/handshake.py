@@ -11,6 +11,7 @@ from sandbox_agent.acp.roles import RpcError
 from sandbox_agent.agents import environment
 from sandbox_agent.config.mcp import shown as shown_server
 from sandbox_agent.problems import InvalidRequest, StreamError, Timeout
+from sandbox_agent.sessions.fold_faults import error_text
 from sandbox_agent.sessions.options import AgentOptions
 from sandbox_agent.wire.base import JsonObject
 
@@ -155,7 +156,7 @@ def refusal(error: RpcError, method: str, *, agent: str, greeting: Greeting | No
     told: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.data is not None:
         told["data"] = error.data
-    detail = f"{agent} answered {method} with error {error.code}: {error.message}"
+    detail = f"{agent} answered {method} with error {error.code}: {error_text(told)}"
     if error.code != AUTH_REQUIRED:
         return StreamError(detail, agent=agent, error=told)
     methods = greeting.auth_methods if greeting else ()

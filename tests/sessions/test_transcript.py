@@ -450,6 +450,7 @@ def test_usage_is_found_where_agents_put_it() -> None:
     [
         ("claude/error_401", "Authentication required"),
         ("codex/error_401", "Authentication required"),
+        ("codex/error_429", "exceeded retry limit, last status: 429 Too Many Requests"),
         ("opencode/error_401", "Internal error: stub: invalid api key"),
         ("gemini/error_401", "stub: invalid api key"),
         ("qwen/error_401", "Internal error: 401 stub: invalid api key"),
@@ -484,7 +485,10 @@ def test_a_private_notice_is_told_and_explains_an_empty_turn() -> None:
     assert turn.error == {"message": "Retrying: rate limited", "inferred": "notice"}
 
 
-@pytest.mark.parametrize("name", [name for name in RECORDINGS if not name.endswith(("error_401", "no_credentials"))])
+FAILED = ("error_401", "no_credentials", "codex/error_429")
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDINGS if not name.endswith(FAILED)])
 def test_no_turn_fails_by_inference_that_did_not(name: str) -> None:
     """The rules find no failure in any conversation that went well."""
     turns = of(TurnItem, session(name))
@@ -503,6 +507,29 @@ def test_no_turn_fails_by_inference_that_did_not(name: str) -> None:
 def test_words_of_the_model_are_not_taken_for_a_failure(entries: list[Entry]) -> None:
     """Streamed text, text after work, silent commands and updates we do not know: the turn completed."""
     (turn,) = of(TurnItem, [*entries, agent(9, id=1, result={"stopReason": "end_turn"})])
+    assert (turn.state, turn.error) == ("completed", None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["We\u2019re currently experiencing high demand, which may cause temporary errors.\n\n"],
+        ["You\u2019ve hit your usage limit. Try again later."],
+        ["Retrying (attempt 1/2, waiting 1s)...", "Retrying (attempt 2/2, waiting 2s)...", "Retry finished, resuming."],
+        ["pi v0.87.1\n", "Retrying (attempt 1/1, waiting 2s)..."],
+    ],
+)
+def test_the_words_of_agents_that_gave_up_are_known(words: list[str]) -> None:
+    """Codex gives its provider's failure as its answer; Pi tells of its retries, and then of nothing."""
+    chunks = [chunk(number, text) for number, text in enumerate(words, 2)]
+    (turn,) = of(TurnItem, [prompt(1, "x"), *chunks, agent(9, id=1, result={"stopReason": "end_turn"})])
+    assert (turn.state, "inferred" in (turn.error or {})) == ("failed", True)
+
+
+def test_an_answer_after_a_retry_is_an_answer() -> None:
+    words = ["Retrying (attempt 1/2, waiting 1s)...", "Here it is.", "Retry finished, resuming."]
+    chunks = [chunk(number, text) for number, text in enumerate(words, 2)]
+    (turn,) = of(TurnItem, [prompt(1, "x"), *chunks, agent(9, id=1, result={"stopReason": "end_turn"})])
     assert (turn.state, turn.error) == ("completed", None)
 
 
