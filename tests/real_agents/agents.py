@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-Scenario: TypeAlias = Literal["permissions", "mcp", "models", "restore", "401", "429", "500"]
+Scenario: TypeAlias = Literal["permissions", "mcp", "models", "gives up on 429", "goes on after 401"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def pi(home: Path, url: str) -> Mapping[str, str]:
     ]
     provider = {"baseUrl": f"{url}/v1", "api": "openai-completions", "apiKey": "x", "models": models}
     _write(home / ".pi" / "agent" / "models.json", {"providers": {"stub": provider}})
-    retry = {"enabled": True, "maxRetries": 1, "baseDelayMs": 100}
+    retry = {"enabled": True, "maxRetries": 2, "baseDelayMs": 100}
     settings = {"defaultProvider": "stub", "defaultModel": "stub-model", "retry": retry}
     _write(home / ".pi" / "agent" / "settings.json", settings)
     return _on("PI_OFFLINE")
@@ -115,7 +115,7 @@ def qwen(home: Path, url: str) -> Mapping[str, str]:
     settings = {
         "security": {"auth": {"selectedType": "openai"}},
         "modelProviders": {"openai": models},
-        "model": {"name": "stub-model"},
+        "model": {"name": "stub-model", "generationConfig": {"maxRetries": 1}},
         "general": {"disableAutoUpdate": True},
         "privacy": {"usageStatisticsEnabled": False},
     }
@@ -147,8 +147,8 @@ def vibe(home: Path, url: str) -> Mapping[str, str]:
         f'[[models]]\nname = "{name}"\nprovider = "stub"\nalias = "{name}"\n' for name in ("stub-model", "stub-mini")
     )
     provider = f'[[providers]]\nname = "stub"\napi_base = "{url}/v1"\napi_key_env_var = "STUB_KEY"\n'
-    head = 'active_model = "stub-model"\nenable_telemetry = false\nenable_auto_update = false\n'
-    _write(home / ".vibe" / "config.toml", f"{head}{provider}{models}")
+    quiet = "enable_telemetry = false\nenable_update_checks = false\napi_retry_max_elapsed_time = 1.0\n"
+    _write(home / ".vibe" / "config.toml", f'active_model = "stub-model"\n{quiet}{provider}{models}')
     return {"STUB_KEY": "x"}
 
 
@@ -158,12 +158,42 @@ DEFAULT = (
     RealAgent("opencode", opencode, model=("stub/stub-mini", "stub-mini")),
 )
 MORE = (
-    RealAgent("pi", pi, model=("stub/stub-mini", "stub-mini")),
+    RealAgent(
+        "pi",
+        pi,
+        model=("stub/stub-mini", "stub-mini"),
+        cannot={
+            "permissions": "pi never asks: it does what its model wants",
+            "mcp": "pi uses no MCP servers",
+        },
+    ),
     RealAgent("gemini", gemini, mode="default", model=("gemini-3-flash-preview", "gemini-3-flash-preview")),
-    RealAgent("qwen", qwen, mode="default", model=("stub-mini(openai)", "stub-mini")),
-    RealAgent("copilot", copilot),
+    RealAgent(
+        "qwen",
+        qwen,
+        mode="default",
+        model=("stub-mini(openai)", "stub-mini"),
+        cannot={"gives up on 429": "qwen asks again for minutes when it is told to slow down"},
+    ),
+    RealAgent(
+        "copilot",
+        copilot,
+        cannot={
+            "models": "copilot offers no models where it is given a provider",
+            "mcp": "copilot starts no MCP servers while it is offline",
+        },
+    ),
     RealAgent("kimi", kimi, model=("stub-mini", "stub-mini")),
-    RealAgent("vibe", vibe, mode="ask", model=("stub-mini", "stub-mini")),
+    RealAgent(
+        "vibe",
+        vibe,
+        mode="ask",
+        model=("stub-mini", "stub-mini"),
+        cannot={
+            "mcp": "vibe has its model call a server's tools from programs it writes, and offers none of them",
+            "goes on after 401": "vibe uses a key no more that was refused, until it is another one",
+        },
+    ),
 )
 
 

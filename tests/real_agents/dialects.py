@@ -35,6 +35,11 @@ def plain(content: Any) -> str:
     return text.strip().strip('"')
 
 
+def fields(schema: Mapping[str, Any] | None) -> frozenset[str]:
+    """The members of an object that a JSON schema names."""
+    return frozenset((schema or {}).get("properties") or ())
+
+
 def words(action: Say, ended: threading.Event) -> Iterator[str]:
     if action.delay:
         ended.wait(action.delay)
@@ -50,7 +55,10 @@ def hear_chat(body: Mapping[str, Any]) -> Heard:
         model=body["model"],
         users=tuple(plain(message["content"]) for message in messages if message["role"] == "user"),
         result=plain(last["content"]) if last["role"] == "tool" else None,
-        tools=tuple(Tool(tool["function"]["name"]) for tool in body.get("tools") or ()),
+        tools=tuple(
+            Tool(tool["function"]["name"], fields(tool["function"].get("parameters")))
+            for tool in body.get("tools") or ()
+        ),
     )
 
 
@@ -83,7 +91,7 @@ def hear_messages(body: Mapping[str, Any]) -> Heard:
         model=body["model"],
         users=tuple(text for content in sent if (text := plain(content))),
         result=results[-1] if results else None,
-        tools=tuple(Tool(tool["name"]) for tool in body.get("tools") or ()),
+        tools=tuple(Tool(tool["name"], fields(tool.get("input_schema"))) for tool in body.get("tools") or ()),
     )
 
 
@@ -117,10 +125,12 @@ def hear_responses(body: Mapping[str, Any]) -> Heard:
     found = [tool for item in items if item.get("type") == "tool_search_output" for tool in item["tools"]]
     tools: list[Tool] = []
     for tool in (*found, *(body.get("tools") or ())):
-        if tool["type"] == "namespace":
-            tools += [Tool(inner["name"], tool["name"]) for inner in tool["tools"]]
-        elif tool["type"] in {"function", "custom", "tool_search"}:
-            tools.append(Tool(tool.get("name", "tool_search"), free=tool["type"] == "custom"))
+        kind, names = tool["type"], fields(tool.get("parameters"))
+        if kind == "namespace":
+            tools += [Tool(inner["name"], fields(inner["parameters"]), tool["name"]) for inner in tool["tools"]]
+        elif kind in {"function", "custom", "tool_search"}:
+            name = tool.get("name", "search")
+            tools.append(Tool(name, names, free=kind == "custom", search=kind == "tool_search"))
     return Heard(
         model=body["model"],
         users=tuple(plain(item["content"]) for item in items if item.get("role") == "user"),
@@ -145,7 +155,7 @@ def write_responses(action: Say | Call, number: int, ended: threading.Event) -> 
         kind: dict[str, Any] = {"type": "custom_tool_call", "input": action.text}
         if not action.tool.free:
             kind = {"type": "function_call", "arguments": json.dumps(action.arguments)}
-        if action.tool.name == "tool_search":
+        if action.tool.search:
             kind = {"type": "tool_search_call", "execution": "client", "arguments": action.arguments}
         item: dict[str, Any] = {**head, **kind}
         yield event("response.output_item.added", output_index=0, item=item)
@@ -170,9 +180,7 @@ def hear_gemini(body: Mapping[str, Any]) -> Heard:
     declared = [tool.get("functionDeclarations") or () for tool in body.get("tools") or ()]
     return Heard(
         model=body["model"],
-        users=tuple(
-            text for turn in contents if turn.get("role", "user") == "user" and (text := plain(turn["parts"]))
-        ),
+        users=tuple(text for turn in contents if turn.get("role", "user") == "user" and (text := plain(turn["parts"]))),
         result=json.dumps(answers[-1]["response"]) if answers else None,
         tools=tuple(Tool(function["name"]) for functions in declared for function in functions),
     )

@@ -47,8 +47,8 @@ class Lab:
         return self.home / "work"
 
     @contextlib.contextmanager
-    def server(self) -> Iterator[tuple[Server, httpx.Client]]:
-        with serve(self.home) as server, server.client(timeout=PATIENCE + 10) as client:
+    def server(self, env: Mapping[str, str] | None = None) -> Iterator[tuple[Server, httpx.Client]]:
+        with serve(self.home, env=env) as server, server.client(timeout=PATIENCE + 10) as client:
             yield server, client
 
     def session(self, client: httpx.Client, *, mcp: bool = False) -> Session:

@@ -25,11 +25,20 @@ _ORDER = re.compile(r"stub: (\w+) ?([^\n<\"]*)")
 
 
 class Tool(NamedTuple):
-    """A tool on offer. ``namespace`` is the group some put a server's tools in; a free one takes plain text."""
+    """A tool on offer. ``namespace`` is the group some put a server's tools in; a free one takes plain text.
+
+    ``fields`` are the arguments it takes; ``search`` finds tools that are not on offer yet.
+    """
 
     name: str
+    fields: frozenset[str] = frozenset()
     namespace: str | None = None
     free: bool = False
+    search: bool = False
+
+    def call(self, arguments: Mapping[str, Any]) -> Call:
+        """Some refuse arguments that they did not declare."""
+        return Call(self, {key: value for key, value in arguments.items() if not self.fields or key in self.fields})
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,10 @@ SHELLS: Mapping[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
+HIDDEN = Tool("mcp__tiny__shout")
+"""What some call a server's tool, whom it need not be offered to be called."""
+
+
 def decide(heard: Heard) -> Say | Call | Fail:
     """The whole model. Where no tools are on offer, an agent mostly wants a title or the like."""
     if heard.result is not None:
@@ -106,17 +119,21 @@ def decide(heard: Heard) -> Say | Call | Fail:
     verb, rest = heard.order
     if verb != "which" and not heard.tools:
         return Say(("A title",))
-    if verb in {"say", "slow"}:
-        return Say(tuple(f"{word} " for word in rest.split()), delay=1.5 if verb == "slow" else 0)
-    if verb == "which":
-        return Say((f"model: {heard.model}",))
-    if verb == "recall":
-        return Say(("remembered: " + " | ".join(heard.users[:-1]),))
-    if verb == "stream":
-        return Say(("streaming ",), endless=True)
     if verb == "fail":
         return Fail(int(rest))
-    return _called(heard, verb, rest) or Say(("ok",))
+    return _said(heard, verb, rest) or _called(heard, verb, rest) or Say(("ok",))
+
+
+def _said(heard: Heard, verb: str, rest: str) -> Say | None:
+    words = tuple(f"{word} " for word in rest.split())
+    answers = {
+        "say": Say(words),
+        "slow": Say(words, delay=1.5),
+        "which": Say((f"model: {heard.model}",)),
+        "recall": Say(("remembered: " + " | ".join(heard.users[:-1]),)),
+        "stream": Say(("streaming ",), endless=True),
+    }
+    return answers.get(verb)
 
 
 def _called(heard: Heard, verb: str, rest: str) -> Call | None:
@@ -124,14 +141,16 @@ def _called(heard: Heard, verb: str, rest: str) -> Call | None:
         path, _, text = rest.partition(" ")
         return next((_made(tool, path, text) for tool in heard.tools if tool.free or tool.name in MAKERS), None)
     if verb == "run":
-        return next((Call(tool, SHELLS[tool.name](rest)) for tool in heard.tools if tool.name in SHELLS), None)
+        return next((tool.call(SHELLS[tool.name](rest)) for tool in heard.tools if tool.name in SHELLS), None)
     if verb == "shout":
-        search = (Call(tool, {"query": verb}) for tool in heard.tools if tool.name == "tool_search")
-        return next((Call(tool, {"text": rest}) for tool in heard.tools if verb in tool.name), next(search, None))
+        offered = [tool.call({"text": rest}) for tool in heard.tools if verb in tool.name]
+        searches = [Call(tool, {"query": verb}) for tool in heard.tools if tool.search]
+        hidden = [Call(HIDDEN, {"text": rest}) for tool in heard.tools if tool.name == "tool_search"]
+        return next(iter(offered + searches + hidden), None)
     return None
 
 
 def _made(tool: Tool, path: str, text: str) -> Call:
     if tool.free:
         return Call(tool, {}, f"*** Begin Patch\n*** Add File: {path}\n+{text}\n*** End Patch\n")
-    return Call(tool, MAKERS[tool.name](path, text))
+    return tool.call(MAKERS[tool.name](path, text))

@@ -70,7 +70,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("retry-after-ms", "50")
+        self.send_header("Retry-After", "1")
+        self.send_header("Retry-After-Ms", "50")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)

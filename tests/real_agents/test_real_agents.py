@@ -103,8 +103,7 @@ def test_a_session_outlives_a_killed_server(lab: Lab) -> None:
         session = Session(client, session.id)
         assert session.get("/events?limit=1000")["items"][: len(before)] == before
         assert "wombat" in session.answered("recall").partition("remembered: ")[2]
-        expected = {"rebootstrapped"} if "restore" in lab.agent.cannot else {"native", "loaded"}
-        assert session.get()["continuity"] in expected
+        assert session.get()["continuity"] in {"native", "loaded"}
         alive = [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
         assert alive == []
 
@@ -114,7 +113,8 @@ def test_a_tool_of_an_mcp_server_is_called(lab: Lab) -> None:
     with lab.server() as (_, client):
         session = lab.session(client, mcp=True)
         if "mcp" in lab.agent.cannot:
-            assert [server["status"] for server in session.get()["mcp"]] == ["unsupported"]
+            assert "tiny" in [server["name"] for server in session.get()["mcp"]]
+            assert session.answered("shout wombat").strip() == "ok"
             return
         running = session.prompt("shout wombat", wait=0)
         assert session.finish(running, "once")["state"] == "completed"
@@ -127,8 +127,17 @@ def test_an_error_of_the_provider_fails_the_turn(lab: Lab, status: str) -> None:
     """Whatever shape the agent gives it, the turn has failed and says why; the session goes on."""
     with lab.server() as (_, client):
         session = lab.session(client)
-        told = session.prompt(f"fail {status}")
-        assert told["state"] == "failed", told
-        print(told["error"])
-        assert told["error"]
-        assert "still here" in session.answered("say still here")
+        if f"gives up on {status}" in lab.agent.cannot:
+            running = session.prompt(f"fail {status}", wait=5)
+            assert running["state"] == "running"
+            session.cancel()
+            assert session.ended(running)["state"] == "cancelled"
+        else:
+            told = session.prompt(f"fail {status}")
+            assert told["state"] == "failed", told
+            assert told["error"]["detail"]
+            assert session.items("turn")[-1]["state"] == "failed"
+        if f"goes on after {status}" in lab.agent.cannot:
+            assert session.prompt("say still here")["state"] == "failed"
+        else:
+            assert "still here" in session.answered("say still here")
