@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -165,9 +165,9 @@ def test_the_token_may_come_from_the_environment_and_stays_there(tmp_path: Path)
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix(READY).strip()
         try:
-            assert httpx.get(f"{url}/v1/health").status_code == 401
+            assert httpx2.get(f"{url}/v1/health").status_code == 401
             headers = {"Authorization": f"Bearer {token}"}
-            assert httpx.get(f"{url}/v1/health", headers=headers).json() == {"status": "ok"}
+            assert httpx2.get(f"{url}/v1/health", headers=headers).json() == {"status": "ok"}
             assert token not in " ".join(psutil.Process(process.pid).cmdline())
         finally:
             process.terminate()
@@ -175,7 +175,7 @@ def test_the_token_may_come_from_the_environment_and_stays_there(tmp_path: Path)
 
 def test_options_of_old_clients_are_taken(tmp_path: Path) -> None:
     with serve(tmp_path, "--no-telemetry", "-H", "127.0.0.1", "-O", "https://a.example", "-M", "GET", "-C") as server:
-        answer = httpx.get(f"{server.url}/v1/health", headers={"Origin": "https://a.example"})
+        answer = httpx2.get(f"{server.url}/v1/health", headers={"Origin": "https://a.example"})
     assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
     assert answer.headers["Access-Control-Allow-Credentials"] == "true"
 
@@ -188,7 +188,7 @@ def test_its_access_may_be_said_before_its_name(tmp_path: Path) -> None:
 
 def test_open_to_the_world_without_a_token_it_warns_and_serves(tmp_path: Path) -> None:
     with serve(tmp_path, "--host", "0.0.0.0") as server:  # noqa: S104 - as it is run in a provider's sandbox
-        assert httpx.get(f"{server.url}/v1/health", headers={"Host": "2468-x.provider.dev"}).status_code == 200
+        assert httpx2.get(f"{server.url}/v1/health", headers={"Host": "2468-x.provider.dev"}).status_code == 200
         assert "warning: without a token" in server.log()
 
 
@@ -233,13 +233,13 @@ def test_each_port_has_a_store_of_its_own_and_finds_it_again(tmp_path: Path) -> 
     first, url = serve_default(0)
     second, other = serve_default(0)
     body = {"agent": "mock", "id": "mine", "cwd": str(tmp_path)}
-    assert httpx.post(f"{url}/v1/sessions", json=body, timeout=DEADLINE).status_code == 201
-    assert httpx.get(f"{other}/v1/sessions").json()["items"] == []
+    assert httpx2.post(f"{url}/v1/sessions", json=body, timeout=DEADLINE).status_code == 201
+    assert httpx2.get(f"{other}/v1/sessions").json()["items"] == []
     end(second)
     end(first)
     again, url_again = serve_default(int(url.rpartition(":")[2]))
     assert url_again == url
-    assert [item["id"] for item in httpx.get(f"{url}/v1/sessions").json()["items"]] == ["mine"]
+    assert [item["id"] for item in httpx2.get(f"{url}/v1/sessions").json()["items"]] == ["mine"]
     end(again)
 
 
@@ -310,8 +310,8 @@ def test_the_token_is_nowhere_an_agent_or_a_log_could_have_it(tmp_path: Path) ->
         prompt = {"prompt": "[[bash env; cat /proc/$PPID/environ | tr '\\\\0' '\\\\n']]"}
         client.patch(path, json={"permissionPolicy": "allow_all"})
         client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=20"})
-        httpx.get(f"{server.url}/v1/health?access_token={token}")
-        httpx.get(f"{server.url}/v1/{token}", headers={"Authorization": f"Bearer {token}x"})
+        httpx2.get(f"{server.url}/v1/health?access_token={token}")
+        httpx2.get(f"{server.url}/v1/{token}", headers={"Authorization": f"Bearer {token}x"})
         family = psutil.Process(server.process.pid).children(recursive=True)
         assert len(family) >= 2
         for process in family:

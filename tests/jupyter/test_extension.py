@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -43,12 +43,12 @@ def url(route: Route) -> str:
     return re.sub(r"\{\w+\}", "nobody", route.path)
 
 
-def slug(response: httpx.Response) -> str:
+def slug(response: httpx2.Response) -> str:
     kind: str = response.json()["type"]
     return kind.rpartition(":")[2]
 
 
-def make_session(client: httpx.Client, cwd: Path, **fields: Any) -> str:
+def make_session(client: httpx2.Client, cwd: Path, **fields: Any) -> str:
     answer = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(cwd)} | fields)
     assert answer.status_code == 201, answer.text
     return f"/v1/sessions/{answer.json()['id']}"
@@ -60,7 +60,7 @@ def test_the_same_api_is_served_below_the_prefix_and_at_the_root_when_asked(hub:
         assert client.get("/v1/health").json() == {"status": "ok"}
         assert client.get(f"{hub.url}v1/health").json() == {"status": "ok"}
         assert client.get("/v1/openapi.json").json()["openapi"].startswith("3.1")
-        assert httpx.get(f"{hub.url.replace(PREFIX, '/')}sandbox-agent/v1/health").status_code == 404
+        assert httpx2.get(f"{hub.url.replace(PREFIX, '/')}sandbox-agent/v1/health").status_code == 404
 
 
 def test_a_session_runs_from_start_to_end_with_events_and_transcript(hub: Jupyter, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_page_of_another_origin_is_refused_though_its_cookie_comes_along(hub: 
 
 def test_a_running_turn_counts_as_activity(hub: Jupyter, tmp_path: Path) -> None:
     def last_activity() -> str:
-        told: str = httpx.get(f"{hub.url}api/status", headers={"Authorization": f"token {hub.token}"}).json()[
+        told: str = httpx2.get(f"{hub.url}api/status", headers={"Authorization": f"token {hub.token}"}).json()[
             "last_activity"
         ]
         return told
@@ -217,8 +217,8 @@ def test_identity_authorizer_and_events_are_those_of_the_server(tmp_path: Path) 
     sink = tmp_path / "events.jsonl"
     config = WHO_IS_WHO + EVENT_SINK.format(path=str(sink))
 
-    def who(server: Jupyter, user: str) -> httpx.Client:
-        return httpx.Client(base_url=server.api, headers={"X-Who": user}, timeout=DEADLINE)
+    def who(server: Jupyter, user: str) -> httpx2.Client:
+        return httpx2.Client(base_url=server.api, headers={"X-Who": user}, timeout=DEADLINE)
 
     with jupyter.serve(tmp_path / "home", config) as server:
         with who(server, "ada") as ada, who(server, "bob") as bob, who(server, "eve") as eve:

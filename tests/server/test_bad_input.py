@@ -7,7 +7,7 @@ import re
 import socket
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -44,7 +44,7 @@ def url(route: Route, value: str = "nobody") -> str:
 
 
 @pytest.fixture(scope="module")
-def client(module_server: Server) -> Iterator[httpx.Client]:
+def client(module_server: Server) -> Iterator[httpx2.Client]:
     with module_server.client() as client:
         yield client
 
@@ -56,7 +56,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def is_problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+def is_problem(response: httpx2.Response, status: int, slug: str) -> dict[str, Any]:
     assert response.status_code == status, response.text
     document: dict[str, Any] = response.json()
     assert document["type"] == f"urn:sandbox-agent:error:{slug}"
@@ -83,20 +83,20 @@ def is_problem(response: httpx.Response, status: int, slug: str) -> dict[str, An
     ],
     ids=lambda body: repr(body[:12]),
 )
-def test_malformed_json_is_refused(client: httpx.Client, route: Route, body: bytes) -> None:
+def test_malformed_json_is_refused(client: httpx2.Client, route: Route, body: bytes) -> None:
     response = client.request(route.method, url(route), content=body, headers=JSON)
     is_problem(response, 400, "invalid_request")
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=name)
 @pytest.mark.parametrize("body", [b"null", b"1", b'"text"', b"[]", b"[{}]", b"true"])
-def test_json_of_the_wrong_kind_is_refused(client: httpx.Client, route: Route, body: bytes) -> None:
+def test_json_of_the_wrong_kind_is_refused(client: httpx2.Client, route: Route, body: bytes) -> None:
     response = client.request(route.method, url(route), content=body, headers=JSON)
     is_problem(response, 400, "invalid_request")
 
 
 @pytest.mark.parametrize("route", TYPED, ids=name)
-def test_every_field_of_the_wrong_type_is_refused_by_its_path(client: httpx.Client, route: Route) -> None:
+def test_every_field_of_the_wrong_type_is_refused_by_its_path(client: httpx2.Client, route: Route) -> None:
     assert isinstance(route.body, type)
     for field in msgspec.structs.fields(route.body):
         for wrong in (12.5, [[1]], {"x": {"y": 1}}):
@@ -106,7 +106,7 @@ def test_every_field_of_the_wrong_type_is_refused_by_its_path(client: httpx.Clie
 
 
 @pytest.mark.parametrize("route", [r for r in TYPED if issubclass(r.body, StrictRequest)], ids=name)  # type: ignore[arg-type]
-def test_a_misspelt_field_is_refused_not_ignored(client: httpx.Client, route: Route) -> None:
+def test_a_misspelt_field_is_refused_not_ignored(client: httpx2.Client, route: Route) -> None:
     """In the bodies that are ours; those of the public contract may have more in them."""
     response = client.request(route.method, url(route), json={"agnet": "mock", "promt": "x", "titel": "y"})
     is_problem(response, 400, "invalid_request")
@@ -114,7 +114,7 @@ def test_a_misspelt_field_is_refused_not_ignored(client: httpx.Client, route: Ro
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=name)
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"])
-def test_a_body_that_is_not_declared_json_is_refused(client: httpx.Client, route: Route, kind: str) -> None:
+def test_a_body_that_is_not_declared_json_is_refused(client: httpx2.Client, route: Route, kind: str) -> None:
     headers = {"Content-Type": kind} if kind else {}
     response = client.request(route.method, url(route), content=b'{"agent":"mock"}', headers=headers)
     is_problem(response, 415, "unsupported_media_type")
@@ -122,7 +122,7 @@ def test_a_body_that_is_not_declared_json_is_refused(client: httpx.Client, route
 
 @pytest.mark.parametrize("path", sorted(by_path()))
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_a_path_does_not_have_is_told_with_those_it_has(client: httpx.Client, path: str, method: str) -> None:
+def test_a_method_a_path_does_not_have_is_told_with_those_it_has(client: httpx2.Client, path: str, method: str) -> None:
     methods = by_path()[path]
     if method in methods or (method == "HEAD" and "GET" in methods):
         return
@@ -134,13 +134,13 @@ def test_a_method_a_path_does_not_have_is_told_with_those_it_has(client: httpx.C
 
 
 @pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "FOO"])
-def test_a_method_nobody_has_is_no_fault_of_the_server(client: httpx.Client, method: str) -> None:
+def test_a_method_nobody_has_is_no_fault_of_the_server(client: httpx2.Client, method: str) -> None:
     assert client.request(method, "/v1/health").status_code == 405
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", ["/v1/nothing", "/v1", "/v1/", "/nothing", "/v1/sessions/a/b/c/d", "/v1/acp/"])
-def test_an_unknown_endpoint_is_told_as_a_problem(client: httpx.Client, method: str, path: str) -> None:
+def test_an_unknown_endpoint_is_told_as_a_problem(client: httpx2.Client, method: str, path: str) -> None:
     response = client.request(method, path)
     assert response.status_code == 404
     if method != "HEAD":
@@ -148,7 +148,7 @@ def test_an_unknown_endpoint_is_told_as_a_problem(client: httpx.Client, method: 
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name)
-def test_unknown_ids_are_told_as_such(client: httpx.Client, route: Route) -> None:
+def test_unknown_ids_are_told_as_such(client: httpx2.Client, route: Route) -> None:
     bodies: dict[str, Any] = {"prompts": {"prompt": "x"}, "permissions": {"reply": "once"}}
     body = next((value for part, value in bodies.items() if part in route.path), {"title": "x"})
     response = client.request(route.method, url(route), json=body if route.body is not None else None)
@@ -167,7 +167,7 @@ def test_unknown_ids_are_told_as_such(client: httpx.Client, route: Route) -> Non
 @pytest.mark.parametrize(
     "value", ["%00", "%2e%2e%2f%2e%2e", "%F0%9F%92%A5", "a%20b", "%", "%ff", "x" * 4000, "%0d%0aX-Evil:1", "'\";--"]
 )
-def test_strange_ids_are_only_ids(client: httpx.Client, route: Route, value: str) -> None:
+def test_strange_ids_are_only_ids(client: httpx2.Client, route: Route, value: str) -> None:
     body = {"prompt": "x"} if route.body is not None else None
     response = client.request(route.method, url(route, value), json=body)
     assert response.status_code < 500
@@ -175,7 +175,7 @@ def test_strange_ids_are_only_ids(client: httpx.Client, route: Route, value: str
 
 
 @pytest.mark.parametrize("route", WITH_QUERY, ids=name)
-def test_queries_of_the_wrong_type_are_refused_by_their_path(client: httpx.Client, route: Route) -> None:
+def test_queries_of_the_wrong_type_are_refused_by_their_path(client: httpx2.Client, route: Route) -> None:
     for field in msgspec.structs.fields(route.query):
         if field.type in (str | None, str) or field.encode_name == "cursor":
             continue
@@ -185,16 +185,16 @@ def test_queries_of_the_wrong_type_are_refused_by_their_path(client: httpx.Clien
             assert f"$.{field.encode_name}" in document["detail"]
 
 
-def test_a_query_that_is_not_utf8_is_refused(client: httpx.Client) -> None:
+def test_a_query_that_is_not_utf8_is_refused(client: httpx2.Client) -> None:
     is_problem(client.get("/v1/agents?config=%ff"), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "%00", "eyJ9", "-1", "1", "💥"])
-def test_a_list_cursor_that_is_not_ours_is_refused(client: httpx.Client, cursor: str) -> None:
+def test_a_list_cursor_that_is_not_ours_is_refused(client: httpx2.Client, cursor: str) -> None:
     is_problem(client.get("/v1/sessions", params={"cursor": cursor}), 400, "invalid_request")
 
 
-def test_bad_stream_cursors_are_refused_and_bad_accept_headers_too(client: httpx.Client, tmp_path: Path) -> None:
+def test_bad_stream_cursors_are_refused_and_bad_accept_headers_too(client: httpx2.Client, tmp_path: Path) -> None:
     initialize(client, "cursors")
     try:
         for wrong in ("-1", "x", "1.0", "9" * 40):
@@ -208,13 +208,13 @@ def test_bad_stream_cursors_are_refused_and_bad_accept_headers_too(client: httpx
 
 
 @pytest.mark.parametrize("body", [{}, {"jsonrpc": "2.0"}, {"params": {}}, {"jsonrpc": "2.0", "result": 1}])
-def test_json_that_is_no_envelope_is_refused_and_starts_nothing(client: httpx.Client, body: dict[str, Any]) -> None:
+def test_json_that_is_no_envelope_is_refused_and_starts_nothing(client: httpx2.Client, body: dict[str, Any]) -> None:
     response = client.post("/v1/acp/half-made", params={"agent": "mock"}, json=body)
     is_problem(response, 400, "invalid_request")
     assert client.get("/v1/acp").json() == {"servers": []}
 
 
-def test_a_refused_creation_leaves_no_session(client: httpx.Client, tmp_path: Path) -> None:
+def test_a_refused_creation_leaves_no_session(client: httpx2.Client, tmp_path: Path) -> None:
     for body, status in (
         ({"agent": "nobody"}, 400),
         ({"agent": "mock", "cwd": "relative"}, 400),
@@ -239,7 +239,7 @@ def test_without_the_token_every_route_answers_401_before_anything_else(
     locked: Server, route: Route, authorization: str | None
 ) -> None:
     headers = {"Authorization": authorization} if authorization else {}
-    with httpx.Client(base_url=locked.url, timeout=DEADLINE) as client:
+    with httpx2.Client(base_url=locked.url, timeout=DEADLINE) as client:
         response = client.request(route.method, url(route), headers=headers, content=b"{" if route.body else None)
     check_response(response)
     if route.public:
@@ -250,7 +250,7 @@ def test_without_the_token_every_route_answers_401_before_anything_else(
 
 
 def test_without_the_token_unknown_endpoints_and_methods_are_not_told_either(locked: Server) -> None:
-    with httpx.Client(base_url=locked.url, timeout=DEADLINE) as client:
+    with httpx2.Client(base_url=locked.url, timeout=DEADLINE) as client:
         is_problem(client.get("/v1/nothing"), 401, "token_invalid")
         is_problem(client.put("/v1/health"), 401, "token_invalid")
         is_problem(client.get("/v1/acp/x?access_token=the-servers-own-token"), 401, "token_invalid")
@@ -264,19 +264,19 @@ def test_a_foreign_host_is_refused_on_every_route_even_with_the_token(locked: Se
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.method != "GET"], ids=name)
 @pytest.mark.parametrize("origin", ["null", "https://evil.example", "http://127.0.0.1:1"])
-def test_a_foreign_origin_is_refused_on_every_unsafe_route(client: httpx.Client, route: Route, origin: str) -> None:
+def test_a_foreign_origin_is_refused_on_every_unsafe_route(client: httpx2.Client, route: Route, origin: str) -> None:
     response = client.request(route.method, url(route), headers={"Origin": origin})
     is_problem(response, 403, "permission_denied")
 
 
 @pytest.mark.parametrize("route", [route for route in WITH_BODY if route.body_limit == DEFAULT_BODY_LIMIT], ids=name)
-def test_a_body_over_the_limit_is_refused_before_it_is_read(client: httpx.Client, route: Route) -> None:
+def test_a_body_over_the_limit_is_refused_before_it_is_read(client: httpx2.Client, route: Route) -> None:
     whole = b'{"title":"' + b"x" * DEFAULT_BODY_LIMIT + b'"}'
     document = is_problem(client.request(route.method, url(route), content=whole, headers=JSON), 413, "invalid_request")
     assert document["limit"] == DEFAULT_BODY_LIMIT
 
 
-def test_a_body_of_undeclared_length_is_refused_once_it_is_over_the_limit(client: httpx.Client) -> None:
+def test_a_body_of_undeclared_length_is_refused_once_it_is_over_the_limit(client: httpx2.Client) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(DEFAULT_BODY_LIMIT // 65536 + 2):
             yield b" " * 65536

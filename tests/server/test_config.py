@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import httpx
+    import httpx2
 
     from ..support.server import Server
 
@@ -24,13 +24,13 @@ ENTRIES = {
 
 
 @pytest.fixture(scope="module")
-def client(module_server: Server) -> Iterator[httpx.Client]:
+def client(module_server: Server) -> Iterator[httpx2.Client]:
     with module_server.client() as client:
         yield client
 
 
 @pytest.mark.parametrize("kind", ENTRIES)
-def test_an_entry_is_put_read_and_deleted(client: httpx.Client, tmp_path: Path, kind: str) -> None:
+def test_an_entry_is_put_read_and_deleted(client: httpx2.Client, tmp_path: Path, kind: str) -> None:
     key, entry = ENTRIES[kind]
     query = {"directory": str(tmp_path), key: "one"}
     put = client.put(f"/v1/config/{kind}", params=query, json=entry)
@@ -47,7 +47,7 @@ def test_an_entry_is_put_read_and_deleted(client: httpx.Client, tmp_path: Path, 
 @pytest.mark.parametrize("kind", ENTRIES)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_a_blank_or_missing_directory_or_name_is_a_bad_request(
-    client: httpx.Client, tmp_path: Path, kind: str, method: str
+    client: httpx2.Client, tmp_path: Path, kind: str, method: str
 ) -> None:
     key, entry = ENTRIES[kind]
     body = {"json": entry} if method == "PUT" else {}
@@ -61,7 +61,7 @@ def test_a_blank_or_missing_directory_or_name_is_a_bad_request(
         assert (answer.status_code, answer.json()["type"]) == (400, "urn:sandbox-agent:error:invalid_request")
 
 
-def test_a_body_of_another_shape_or_type_is_refused(client: httpx.Client, tmp_path: Path) -> None:
+def test_a_body_of_another_shape_or_type_is_refused(client: httpx2.Client, tmp_path: Path) -> None:
     query = {"directory": str(tmp_path), "mcpName": "one"}
     bad = client.put("/v1/config/mcp", params=query, json={"type": "local"})
     assert bad.status_code == 400
@@ -69,7 +69,7 @@ def test_a_body_of_another_shape_or_type_is_refused(client: httpx.Client, tmp_pa
     assert client.put("/v1/config/mcp", params=query, content="x").status_code == 415
 
 
-def test_a_session_in_the_directory_uses_the_server(client: httpx.Client, tmp_path: Path) -> None:
+def test_a_session_in_the_directory_uses_the_server(client: httpx2.Client, tmp_path: Path) -> None:
     entry = {"type": "local", "command": sys.executable, "args": [MCP_SERVER]}
     client.put("/v1/config/mcp", params={"directory": str(tmp_path), "mcpName": "tiny"}, json=entry)
     (tmp_path / "below").mkdir()

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 import pytest
 
 from ..support import sse
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def client(module_server: Server) -> Iterator[httpx.Client]:
+def client(module_server: Server) -> Iterator[httpx2.Client]:
     with module_server.client() as client:
         yield client
 
 
 @pytest.fixture
-def session(client: httpx.Client, tmp_path: Path) -> Iterator[str]:
+def session(client: httpx2.Client, tmp_path: Path) -> Iterator[str]:
     """The path of a new session with the mock agent."""
     made = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)})
     assert made.status_code == 201
@@ -36,13 +36,13 @@ def session(client: httpx.Client, tmp_path: Path) -> Iterator[str]:
     client.delete(made.headers["Location"])
 
 
-def test_the_root_names_the_service_and_where_its_description_is(client: httpx.Client) -> None:
+def test_the_root_names_the_service_and_where_its_description_is(client: httpx2.Client) -> None:
     told = client.get("/").json()
     assert told["name"] == "Sandbox Agent"
     assert client.get(f"/{told['docs']}").json()["info"]["version"] == told["version"]
 
 
-def test_agents_are_those_of_the_contract_in_its_order(client: httpx.Client) -> None:
+def test_agents_are_those_of_the_contract_in_its_order(client: httpx2.Client) -> None:
     agents = client.get("/v1/agents").json()["agents"]
     ids = [agent["id"] for agent in agents]
     assert ids[:7] == ["claude", "codex", "opencode", "amp", "pi", "cursor", "mock"]
@@ -52,12 +52,12 @@ def test_agents_are_those_of_the_contract_in_its_order(client: httpx.Client) -> 
     assert client.get("/v1/agents/mock").json() == mock
 
 
-def test_config_adds_the_options_of_an_agent(client: httpx.Client) -> None:
+def test_config_adds_the_options_of_an_agent(client: httpx2.Client) -> None:
     mock = client.get("/v1/agents/mock", params={"config": "true", "no_cache": "true"}).json()
     assert [option["category"] for option in mock["configOptions"]] == ["model", "mode", "thought_level"]
 
 
-def test_a_running_server_shows_in_its_agent(client: httpx.Client) -> None:
+def test_a_running_server_shows_in_its_agent(client: httpx2.Client) -> None:
     assert "serverStatus" not in client.get("/v1/agents/mock").json()
     initialize(client, "shown")
     assert client.get("/v1/agents/mock").json()["serverStatus"]["status"] == "running"
@@ -66,7 +66,7 @@ def test_a_running_server_shows_in_its_agent(client: httpx.Client) -> None:
     assert "serverStatus" not in client.get("/v1/agents/mock").json()
 
 
-def test_envelopes_cross_the_bridge_with_their_bytes(client: httpx.Client, tmp_path: Path) -> None:
+def test_envelopes_cross_the_bridge_with_their_bytes(client: httpx2.Client, tmp_path: Path) -> None:
     initialize(client, "bytes")
     huge = 123456789012345678901234567890
     for identity in (0, 1, huge, "0", "x" * 300, "ü\u2028\U0001f600"):
@@ -79,7 +79,7 @@ def test_envelopes_cross_the_bridge_with_their_bytes(client: httpx.Client, tmp_p
     client.delete("/v1/acp/bytes")
 
 
-def test_both_ways_to_a_live_server_answer_alike(client: httpx.Client) -> None:
+def test_both_ways_to_a_live_server_answer_alike(client: httpx2.Client) -> None:
     """The short way takes plain posts; a query, a Prefer or an Origin header takes the long one."""
     initialize(client, "ways")
     short = client.post("/v1/acp/ways", json=envelope(1, "_x"))
@@ -100,7 +100,7 @@ def test_both_ways_to_a_live_server_answer_alike(client: httpx.Client) -> None:
 def test_the_short_way_asks_for_the_same_access(tmp_path: Path) -> None:
     with serve(tmp_path, token="t0ken-t0ken") as server, server.client() as client:  # noqa: S106
         initialize(client, "a")
-        plain = httpx.Client(base_url=server.url, headers={"Content-Type": "application/json"})
+        plain = httpx2.Client(base_url=server.url, headers={"Content-Type": "application/json"})
         for headers, status in (
             ({}, 401),
             ({"Authorization": "Bearer wrong"}, 401),
@@ -114,7 +114,7 @@ def test_the_short_way_asks_for_the_same_access(tmp_path: Path) -> None:
 
 
 def test_a_client_that_goes_in_the_middle_of_a_post_leaves_no_half_line(
-    client: httpx.Client, module_server: Server
+    client: httpx2.Client, module_server: Server
 ) -> None:
     initialize(client, "half")
     body = dumps(envelope("whole", "_x", {"text": "y" * 200_000}))
@@ -131,7 +131,7 @@ def test_a_client_that_goes_in_the_middle_of_a_post_leaves_no_half_line(
 
 
 def test_a_post_is_held_as_long_as_asked_and_its_late_answer_is_on_the_stream(
-    client: httpx.Client, tmp_path: Path
+    client: httpx2.Client, tmp_path: Path
 ) -> None:
     initialize(client, "late")
     session = new_acp_session(client, "late", tmp_path)
@@ -149,7 +149,7 @@ def test_a_post_is_held_as_long_as_asked_and_its_late_answer_is_on_the_stream(
 
 def test_one_connection_serves_refused_and_served_requests_in_turn(module_server: Server) -> None:
     """An answer given before the request was read must not cost the client its connection unannounced."""
-    with module_server.client(limits=httpx.Limits(max_connections=1)) as one:
+    with module_server.client(limits=httpx2.Limits(max_connections=1)) as one:
         for _ in range(20):
             assert one.get("/v1/nothing").status_code == 404
             assert one.post("/v1/health", json={"a": 1}).status_code == 405
@@ -158,7 +158,7 @@ def test_one_connection_serves_refused_and_served_requests_in_turn(module_server
             assert one.get("/v1/health").status_code == 200
 
 
-def test_head_and_options_tell_what_get_would(client: httpx.Client, session: str) -> None:
+def test_head_and_options_tell_what_get_would(client: httpx2.Client, session: str) -> None:
     for path in ("/", "/v1/health", "/v1/agents", session, f"{session}/events"):
         got, head = client.get(path), client.head(path)
         assert (head.status_code, head.content) == (200, b"")
@@ -168,7 +168,7 @@ def test_head_and_options_tell_what_get_would(client: httpx.Client, session: str
     assert set(allowed.headers["Allow"].split(", ")) == {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"}
 
 
-def test_a_prompt_is_accepted_at_once_and_can_be_waited_for(client: httpx.Client, session: str) -> None:
+def test_a_prompt_is_accepted_at_once_and_can_be_waited_for(client: httpx2.Client, session: str) -> None:
     begun = time.monotonic()
     answer = client.post(f"{session}/prompts", json={"prompt": "[[sleep 3]] done"})
     assert time.monotonic() - begun < 2.5
@@ -181,7 +181,7 @@ def test_a_prompt_is_accepted_at_once_and_can_be_waited_for(client: httpx.Client
     assert [item["id"] for item in client.get(f"{session}/prompts").json()["items"]] == [done["id"]]
 
 
-def test_a_prompt_not_done_within_the_wait_is_still_202(client: httpx.Client, session: str) -> None:
+def test_a_prompt_not_done_within_the_wait_is_still_202(client: httpx2.Client, session: str) -> None:
     answer = client.post(f"{session}/prompts", json={"prompt": "[[hang]]"}, headers={"Prefer": "wait=1"})
     assert answer.status_code == 202
     assert answer.json()["state"] == "running"
@@ -190,10 +190,10 @@ def test_a_prompt_not_done_within_the_wait_is_still_202(client: httpx.Client, se
     assert ended["state"] == "cancelled"
 
 
-def test_an_idempotency_key_runs_a_prompt_once(client: httpx.Client, session: str) -> None:
+def test_an_idempotency_key_runs_a_prompt_once(client: httpx2.Client, session: str) -> None:
     headers = {"Idempotency-Key": "only-once", "Prefer": "wait=20"}
 
-    def send(_: int) -> httpx.Response:
+    def send(_: int) -> httpx2.Response:
         return client.post(f"{session}/prompts", json={"prompt": "[[say once]]"}, headers=headers)
 
     with ThreadPoolExecutor(8) as pool:
@@ -206,7 +206,7 @@ def test_an_idempotency_key_runs_a_prompt_once(client: httpx.Client, session: st
         assert refused.status_code == 400
 
 
-def test_the_first_answer_to_a_permission_wins_and_the_second_is_told_so(client: httpx.Client, session: str) -> None:
+def test_the_first_answer_to_a_permission_wins_and_the_second_is_told_so(client: httpx2.Client, session: str) -> None:
     client.post(f"{session}/prompts", json={"prompt": "[[ask May I?]]"})
     [asked] = poll(lambda: client.get(f"{session}/permissions?pending=true").json()["items"], what="the question")
     assert client.get(session).json()["state"] == "waiting"
@@ -221,7 +221,7 @@ def test_the_first_answer_to_a_permission_wins_and_the_second_is_told_so(client:
     assert client.get(f"{session}/permissions?pending=true").json()["items"] == []
 
 
-def test_options_change_and_answer_the_effective_values(client: httpx.Client, session: str) -> None:
+def test_options_change_and_answer_the_effective_values(client: httpx2.Client, session: str) -> None:
     changed = client.patch(
         session, json={"model": "mock-fast", "mode": "plan", "thoughtLevel": "high", "title": "New"}
     ).json()
@@ -250,7 +250,7 @@ def test_sessions_are_listed_newest_first_and_paged(running_server: Server, tmp_
         assert again.json()["type"].endswith("session_already_exists")
 
 
-def test_what_belongs_to_one_session_is_unknown_to_another(client: httpx.Client, session: str, tmp_path: Path) -> None:
+def test_what_belongs_to_one_session_is_unknown_to_another(client: httpx2.Client, session: str, tmp_path: Path) -> None:
     other = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)}).headers["Location"]
     prompt = client.post(f"{session}/prompts", json={"prompt": "[[ask May I?]]"}).json()
     [asked] = poll(lambda: client.get(f"{session}/permissions?pending=true").json()["items"], what="the question")
@@ -270,7 +270,7 @@ def test_other_origins_are_answered_only_as_far_as_they_are_allowed(tmp_path: Pa
         "X-Mine",
     )
     asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-    with serve(tmp_path, *args, token="t0ken-t0ken") as server, httpx.Client(base_url=server.url) as client:  # noqa: S106
+    with serve(tmp_path, *args, token="t0ken-t0ken") as server, httpx2.Client(base_url=server.url) as client:  # noqa: S106
         allowed = client.options("/v1/sessions", headers={"Origin": "https://app.example"} | asking)
         assert allowed.status_code == 204, "a preflight carries no token"
         assert allowed.headers["Access-Control-Allow-Origin"] == "https://app.example"
@@ -285,7 +285,7 @@ def test_other_origins_are_answered_only_as_far_as_they_are_allowed(tmp_path: Pa
         assert client.post("/v1/acp/x", json=envelope(1, "x"), headers=headers).status_code == 400
 
 
-def test_a_session_is_forked_and_the_agents_own_are_listed(client: httpx.Client, session: str) -> None:
+def test_a_session_is_forked_and_the_agents_own_are_listed(client: httpx2.Client, session: str) -> None:
     client.post(f"{session}/prompts", json={"prompt": "[[say one]]"}, headers={"Prefer": "wait=20"})
     fork = client.post(f"{session}/fork", json={"title": "Other"})
     assert fork.status_code == 201

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import httpx
+    import httpx2
 
     from ..support.server import Server
 
@@ -65,19 +65,19 @@ def serving(tmp_path: Path, disk: Disk) -> Callable[[], Any]:
     return lambda: serve(tmp_path / "home", data_dir=disk.folder)
 
 
-def session(client: httpx.Client, name: str) -> dict[str, Any]:
+def session(client: httpx2.Client, name: str) -> dict[str, Any]:
     answer = client.post("/v1/sessions", json={"agent": "mock", "id": name})
     assert answer.status_code == 201, answer.text
     info: dict[str, Any] = answer.json()
     return info
 
 
-def prompt(client: httpx.Client, name: str, text: str) -> None:
+def prompt(client: httpx2.Client, name: str, text: str) -> None:
     answer = client.post(f"/v1/sessions/{name}/prompts", json={"prompt": text}, headers=WAIT)
     assert (answer.status_code, answer.json()["state"]) == (200, "completed"), answer.text
 
 
-def events(client: httpx.Client, name: str) -> list[dict[str, Any]]:
+def events(client: httpx2.Client, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     more = True
     while more:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import httpx
+    import httpx2
 
     from ..agents.registries import Registries
     from ..support.server import Server
@@ -50,7 +50,7 @@ def server(tmp_path: Path, registries: Registries) -> Iterator[Server]:
         yield running
 
 
-def install(client: httpx.Client, agent: str, **body: Any) -> httpx.Response:
+def install(client: httpx2.Client, agent: str, **body: Any) -> httpx2.Response:
     return client.post(f"/v1/agents/{agent}/install", json=body)
 
 
@@ -83,7 +83,7 @@ def test_a_stream_tells_how_it_goes(server: Server) -> None:
         assert events[-1][1]["type"].endswith(":install_failed")
 
 
-def read(answer: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
+def read(answer: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [block.split("\n", 1) for block in answer.text.strip().split("\n\n")]
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in events]

@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -36,7 +36,7 @@ KILLS = int(20 * SCALE)
 MIB = 1 << 20
 
 
-def burst(client: httpx.Client, cwd: Path, count: int, *, wait: int = 0) -> None:
+def burst(client: httpx2.Client, cwd: Path, count: int, *, wait: int = 0) -> None:
     """Have a new agent on the server id ``a`` write ``count`` updates of 200 bytes."""
     initialize(client, "a")
     session = new_acp_session(client, "a", cwd)
@@ -124,7 +124,7 @@ def test_a_server_killed_in_mid_stream_loses_and_doubles_nothing_that_was_seen(t
                     stream = sse.events(response)
                     seen += itertools.islice(stream, enough - len(seen))
                     killer.submit(server.stop, signal.SIGKILL)
-                    with contextlib.suppress(httpx.TransportError):
+                    with contextlib.suppress(httpx2.TransportError):
                         seen += stream
             server = start(home, port=server.port)
         numbers = [event.id or 0 for event in seen]

@@ -11,7 +11,7 @@ from ..support.server import dumps, serve
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import httpx
+    import httpx2
 
     from ..support.server import Server
 
@@ -19,7 +19,7 @@ MINE = "sk-mine-0123456789-abcdef"
 SERVERS = "sk-ant-of-the-server-0123456789"
 
 
-def prompted(client: httpx.Client, tmp_path: Path, text: str) -> str:
+def prompted(client: httpx2.Client, tmp_path: Path, text: str) -> str:
     """The path of a session with a key, after one prompt."""
     body = {"agent": "mock", "cwd": str(tmp_path), "env": {"MY_KEY": MINE, "PLAIN": "to be seen"}}
     made = client.post("/v1/sessions", json=body)

@@ -15,14 +15,14 @@ from ..support.server import DEADLINE, envelope, initialize, new_acp_session, po
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import httpx
+    import httpx2
 
     from ..support.server import Server
 
 ACP = "/v1/acp/a"
 
 
-def talk(client: httpx.Client, tmp_path: Path, text: str) -> list[sse.Event]:
+def talk(client: httpx2.Client, tmp_path: Path, text: str) -> list[sse.Event]:
     """Start an agent on the server id ``a``, give it one prompt; everything its stream holds then."""
     initialize(client, "a")
     session = new_acp_session(client, "a", tmp_path)

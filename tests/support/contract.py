@@ -13,7 +13,7 @@ from sandbox_agent.server.openapi import document
 from sandbox_agent.server.routes import ROUTES, by_path, pattern
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 ANYWHERE = {"401", "404", "405"}
 """Problems that are answered about callers, paths and methods, not by an operation."""
@@ -62,7 +62,7 @@ def check(method: str, path: str, status: int, content_type: str, body: bytes) -
         _validator(ref).validate(msgspec.json.decode(body))
 
 
-def check_response(response: httpx.Response) -> None:
+def check_response(response: httpx2.Response) -> None:
     """The same, as a hook of a client; streams are checked by their tests."""
     request = response.request
     if response.headers.get("Content-Type", "").startswith("text/event-stream"):

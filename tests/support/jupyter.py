@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 
 from .contract import check_response
 from .server import DEADLINE, environment, poll
@@ -40,15 +40,15 @@ class Jupyter:
     def api(self) -> str:
         return f"{self.url}sandbox-agent"
 
-    def client(self, *, token: bool = True, checked: bool = True, base: str | None = None) -> httpx.Client:
+    def client(self, *, token: bool = True, checked: bool = True, base: str | None = None) -> httpx2.Client:
         """A client of our API; without the token it is a stranger."""
         headers = {"Authorization": f"token {self.token}"} if token else {}
         hooks = {"response": [check_response]} if checked else {}
-        return httpx.Client(base_url=base or self.api, headers=headers, timeout=DEADLINE, event_hooks=hooks)
+        return httpx2.Client(base_url=base or self.api, headers=headers, timeout=DEADLINE, event_hooks=hooks)
 
-    def browser(self) -> httpx.Client:
+    def browser(self) -> httpx2.Client:
         """A client as a page that somebody logged in with: cookies, no token in its headers."""
-        page = httpx.Client(base_url=self.api, timeout=DEADLINE)
+        page = httpx2.Client(base_url=self.api, timeout=DEADLINE)
         assert page.get(f"{self.url}login").status_code == 200
         assert page.get(f"{self.url}api/status?token={self.token}").status_code == 200
         return page
@@ -108,6 +108,6 @@ c.IdentityProvider.token = {json.dumps(token)}
 
 def _answers(server: Jupyter) -> bool:
     assert server.process.poll() is None, server.log()[-3000:]
-    with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{server.url}api", timeout=DEADLINE).status_code == 200
+    with contextlib.suppress(httpx2.TransportError):
+        return httpx2.get(f"{server.url}api", timeout=DEADLINE).status_code == 200
     return False

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 
 from .contract import check_response
 
@@ -46,11 +46,11 @@ class Server:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
-    def client(self, **options: Any) -> httpx.Client:
+    def client(self, **options: Any) -> httpx2.Client:
         """A client with the token, whose every answer is checked against our OpenAPI."""
         options.setdefault("timeout", DEADLINE)
         headers = self.headers | options.pop("headers", {})
-        return httpx.Client(base_url=self.url, headers=headers, event_hooks={"response": [check_response]}, **options)
+        return httpx2.Client(base_url=self.url, headers=headers, event_hooks={"response": [check_response]}, **options)
 
     def log(self) -> str:
         return self.stderr.read_text(errors="replace")
@@ -140,7 +140,7 @@ def envelope(number: int | str, method: str, params: Any = None) -> dict[str, An
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": params or {}}
 
 
-def initialize(client: httpx.Client, server_id: str, agent: str = "mock") -> dict[str, Any]:
+def initialize(client: httpx2.Client, server_id: str, agent: str = "mock") -> dict[str, Any]:
     """Start an agent on a server id by its handshake; the agent's answer."""
     request = envelope(
         "init",
@@ -153,7 +153,7 @@ def initialize(client: httpx.Client, server_id: str, agent: str = "mock") -> dic
     return result
 
 
-def new_acp_session(client: httpx.Client, server_id: str, cwd: Path) -> str:
+def new_acp_session(client: httpx2.Client, server_id: str, cwd: Path) -> str:
     """An ACP session on a server id that is live; its id."""
     request = envelope("new", "session/new", {"cwd": str(cwd), "mcpServers": []})
     answer = client.post(f"/v1/acp/{server_id}", json=request)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import httpx
+    import httpx2
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def parse(block: bytes) -> Event:
 
 
 @contextlib.contextmanager
-def opened(client: httpx.Client, path: str, after: int | None = None, **options: Any) -> Iterator[httpx.Response]:
+def opened(client: httpx2.Client, path: str, after: int | None = None, **options: Any) -> Iterator[httpx2.Response]:
     """A stream, from a cursor on."""
     headers = {"Accept": "text/event-stream"} | options.pop("headers", {})
     if after is not None:
@@ -52,7 +52,7 @@ def opened(client: httpx.Client, path: str, after: int | None = None, **options:
         yield response
 
 
-def events(response: httpx.Response) -> Iterator[Event]:
+def events(response: httpx2.Response) -> Iterator[Event]:
     """The events of an open stream as they come."""
     buffer = b""
     for chunk in response.iter_raw():
@@ -62,7 +62,7 @@ def events(response: httpx.Response) -> Iterator[Event]:
 
 
 def collect(
-    client: httpx.Client, path: str, until: Callable[[Event], bool], after: int | None = None, **options: Any
+    client: httpx2.Client, path: str, until: Callable[[Event], bool], after: int | None = None, **options: Any
 ) -> list[Event]:
     """The events of a stream up to and with the first that ``until`` is true of."""
     found: list[Event] = []
@@ -74,7 +74,7 @@ def collect(
     return found
 
 
-def cut(client: httpx.Client, path: str, size: int, after: int | None = None) -> list[Event]:
+def cut(client: httpx2.Client, path: str, size: int, after: int | None = None) -> list[Event]:
     """The whole events within the first ``size`` bytes of a stream, whose connection is then cut."""
     received = b""
     with opened(client, path, after) as response:
