@@ -41,7 +41,12 @@ class TurnDisplay(Protocol):
 
 def turn_display(prompt_id: str) -> TurnDisplay:
     """The one for the front end this runs in."""
-    return TurnPrintout(prompt_id) if isinstance(get_ipython(), TerminalInteractiveShell) else LiveDisplay()
+    return TurnPrintout(prompt_id) if on_terminal() else LiveDisplay()
+
+
+def on_terminal() -> bool:
+    """Whether what is displayed here stays as it was first shown."""
+    return isinstance(get_ipython(), TerminalInteractiveShell)
 
 
 class LiveDisplay:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from sandbox_agent import render
+from sandbox_agent_widgets.live import on_terminal
 
 if TYPE_CHECKING:
     from sandbox_agent.client import SandboxAgent
@@ -22,7 +23,7 @@ _BAR = 24
 
 
 class InstallDisplay:
-    """Draws progress in place; from the end on it is a line or two of static output."""
+    """Draws progress in place, on a terminal a line for each stage; from the end on it is a line or two of static output."""
 
     def __init__(self, agent: str) -> None:
         self._agent = agent
@@ -31,13 +32,17 @@ class InstallDisplay:
         self._stage = "waiting"
         self._handle: Any = None
         self._next = 0.0
+        self._printed = on_terminal()
 
     def progress(self, told: InstallProgress) -> None:
         """A step or a line."""
-        self._stage = told.stage
+        begins, self._stage = told.stage != self._stage, told.stage
         self._fraction = max(self._fraction, told.fraction or 0.0)
         self._lines.append(told.text)
-        if time.monotonic() >= self._next:
+        if self._printed:
+            if begins:
+                print(told.text, flush=True)  # noqa: T201 - a terminal
+        elif time.monotonic() >= self._next:
             self._draw("running")
             self._next = time.monotonic() + FASTEST_S
 
