@@ -35,6 +35,8 @@ printf '%s\\n' "${COMPREPLY[@]}"
     "fish": "source @SCRIPT@\ncomplete --do-complete '@LINE@'\n",
 }
 
+MISSING = "this test needs {0}: apt-get install {0}, which scripts/test does where it may"
+
 
 def script(command: Command, shell: str, tmp_path: Path) -> Path:
     path = tmp_path / f"completion.{shell}"
@@ -44,8 +46,7 @@ def script(command: Command, shell: str, tmp_path: Path) -> Path:
 
 def press(command: Command, shell: str, line: str, tmp_path: Path) -> list[str]:
     """What the shell offers for the line."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+    assert shutil.which(shell), MISSING.format(shell)
     text = PRESS[shell].replace("@SCRIPT@", str(script(command, shell, tmp_path))).replace("@LINE@", line)
     environ = command.environ()
     environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
@@ -58,8 +59,7 @@ def press(command: Command, shell: str, line: str, tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_script_is_the_shell_s_own_language(command: Command, shell: str, tmp_path: Path) -> None:
     path = script(command, shell, tmp_path)
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+    assert shutil.which(shell), MISSING.format(shell)
     done = subprocess.run([*SOURCE[shell], path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -96,8 +96,7 @@ def test_a_key_pressed_in_the_shell_completes_the_line(
     command: Command, shell: tuple[str, ...], begin: str, tmp_path: Path
 ) -> None:
     """The whole way: the shell's line editor, its completion, our script and the parser."""
-    if shutil.which(shell[0]) is None:
-        pytest.skip(f"{shell[0]} is not installed")
+    assert shutil.which(shell[0]), MISSING.format(shell[0])
     path, out = script(command, shell[0], tmp_path), tmp_path / "out"
     environ = command.environ({"TERM": "xterm", "PS1": "$ ", "PS2": ""})
     environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
