@@ -23,7 +23,7 @@ _BAR = 24
 
 
 class InstallDisplay:
-    """Draws progress in place, on a terminal a line for each stage; from the end on it is a line or two of static output."""
+    """Draws progress in place, on a terminal a line for each stage; what stays is a line or two."""
 
     def __init__(self, agent: str) -> None:
         self._agent = agent
