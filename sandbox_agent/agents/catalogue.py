@@ -103,7 +103,8 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     a project it reads skills from; ``takes_mcp`` is false where it passes over the MCP servers it is given.
     ``gateway`` are the variables by which it is pointed at another server than its provider's; ``{url}`` stands for
     that one's address, without ``/v1``. ``keyed`` are, by the variable of a key, those that have it use this key for
-    itself, where by its own ways it would write the key into the user's files first.
+    itself, where by its own ways it would write the key into the user's files first. ``asking_mode`` is the mode in
+    which it asks before it acts, where it starts in one in which it decides much by itself.
     """
 
     id: str
@@ -128,6 +129,7 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     config_options: tuple[JsonObject, ...] | None = None
     skills_folder: str = ".agents/skills"
     takes_mcp: bool = True
+    asking_mode: str | None = None
 
     @property
     def installable(self) -> bool:
@@ -159,6 +161,7 @@ class CustomAgent(StrictRequest, frozen=True, kw_only=True):
     env: dict[str, str] = msgspec.field(default_factory=dict)
     inherit_env: tuple[str, ...] = ()
     replay: str | None = None
+    asking_mode: str | None = None
     name: str | None = None
     capabilities: tuple[str, ...] | dict[str, bool] | None = None
 
@@ -234,6 +237,7 @@ def _custom(file: str | None, agent: str, entry: object, known: AgentSpec | None
         version=None,
         env=custom.env,
         inherit_env=base.inherit_env + custom.inherit_env,
+        asking_mode=custom.asking_mode or base.asking_mode,
         capabilities=base.capabilities if custom.capabilities is None else _capable(file, key, custom.capabilities),
         config_options=None,
     )

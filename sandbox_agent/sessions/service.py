@@ -128,7 +128,10 @@ class Sessions:
             "thought_level": request.thought_level,
         }
         choices = {choice: value for choice, value in asked.items() if value is not None}
-        return await self._create(row, private, lambda session: session.start(choices))
+        # "Ask" means that a person is asked: an agent that would decide by itself is set to ask, if not told otherwise.
+        lenient = row.permission_policy.default == "allow_all"
+        asking = None if lenient or request.mode else (await self._agents.known(request.agent)).asking_mode
+        return await self._create(row, private, lambda session: session.start(choices, asking_mode=asking))
 
     async def fork(self, session_id: str, request: SessionForkRequest) -> SessionInfo:
         """A new session that goes on from where this one stands; ``continuity`` says how its agent knows.

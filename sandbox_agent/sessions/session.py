@@ -45,9 +45,14 @@ class Session:
         self.link = AgentLink(core, self.view, self.desk, tools, self.outfit, servers=servers, agents=agents)
         self.queue = PromptQueue(core, self.link, self.desk, tools, self.view)
 
-    async def start(self, choices: dict[Choice, str]) -> None:
-        """Start the agent with a new session and these choices; raises when one of them is not accepted."""
+    async def start(self, choices: dict[Choice, str], *, asking_mode: str | None = None) -> None:
+        """Start the agent with a new session and these choices; raises when one of them is not accepted.
+
+        ``asking_mode`` is chosen as well where the agent offers it.
+        """
         await self.link.create()
+        if asking_mode is not None and asking_mode in self.core.row.options.available("mode"):
+            choices = {**choices, "mode": asking_mode}
         for choice in CHOICES:
             value = choices.get(choice)
             if value is not None and (stands := await self.link.choose(choice, value)) != value:
