@@ -62,6 +62,7 @@ class Turn(msgspec.Struct):
 class TurnsState(msgspec.Struct):
     running: dict[str, Turn] = {}
     current: str | None = None
+    spent: JsonObject | None = None
 
 
 class Turns:
@@ -74,9 +75,10 @@ class Turns:
         self._notes = notes
         self._running = state.running
         self.current = state.current
+        self._spent = state.spent
 
     def state(self) -> TurnsState:
-        return TurnsState(running=self._running, current=self.current)
+        return TurnsState(running=self._running, current=self.current, spent=self._spent)
 
     def now(self) -> Turn | None:
         """The turn that runs."""
@@ -126,7 +128,10 @@ class Turns:
         item = self.item(prompt_id) or TurnItem(id=f"turn:{prompt_id}", state=state, **common(at))
         usage = usage or item.usage or (turn.usage if turn else None)
         if turn is not None and error is None and state == "completed":
-            error = inferred_error(turn, stop_reason, usage, self._last_piece(prompt_id))
+            # Copilot accounts for the whole session: nothing was used when the sum has stayed as it was.
+            used = usage if usage != self._spent else None
+            error = inferred_error(turn, stop_reason, used, self._last_piece(prompt_id))
+            self._spent = usage or self._spent
         if error is not None or item.state == "failed":
             state = "failed"
         exited = turn.exited if turn else item.stop_reason == "agent_exited"

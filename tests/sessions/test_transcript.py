@@ -526,6 +526,14 @@ def test_the_words_of_agents_that_gave_up_are_known(words: list[str]) -> None:
     assert (turn.state, "inferred" in (turn.error or {})) == ("failed", True)
 
 
+def test_a_sum_of_tokens_that_stays_as_it_was_accounts_for_nothing() -> None:
+    """Copilot tells what the whole session used, so also with a turn that failed."""
+    end = {"stopReason": "end_turn", "usage": {"inputTokens": 10, "outputTokens": 5}}
+    entries = [prompt(1, "x"), chunk(2, "fine"), agent(3, id=1, result=end)]
+    entries += [prompt(4, "y", "p2", request=2), chunk(5, "Error: out of quota"), agent(6, id=2, result=end)]
+    assert [turn.state for turn in of(TurnItem, entries)] == ["completed", "failed"]
+
+
 def test_an_answer_after_a_retry_is_an_answer() -> None:
     words = ["Retrying (attempt 1/2, waiting 1s)...", "Here it is.", "Retry finished, resuming."]
     chunks = [chunk(number, text) for number, text in enumerate(words, 2)]
