@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-Scenario: TypeAlias = Literal["permissions", "mcp", "models", "gives up on 429", "goes on after 401"]
+Scenario: TypeAlias = Literal[
+    "permissions", "mcp", "models", "restores at once", "gives up on 429", "goes on after 401"
+]
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,13 @@ MORE = (
             "mcp": "pi uses no MCP servers",
         },
     ),
-    RealAgent("gemini", gemini, mode="default", model=("gemini-3-flash-preview", "gemini-3-flash-preview")),
+    RealAgent(
+        "gemini",
+        gemini,
+        mode="default",
+        model=("gemini-3-flash-preview", "gemini-3-flash-preview"),
+        cannot={"restores at once": "gemini loses a session that is loaded in the minute in which it was made"},
+    ),
     RealAgent(
         "qwen",
         qwen,

@@ -6,7 +6,7 @@
 ``write FILE TEXT``  calls the agent's tool that makes files, with an absolute path
 ``shout TEXT``       calls the tool of that name, which an MCP server brings; some agents want it searched for first
 ``which``            answers with the name of the model it was asked for
-``recall``           answers with the user messages it was sent before this one
+``recall``           answers with all that users said before this order
 ``stream``           answers a word every tenth of a second until the agent hangs up
 ``fail STATUS``      is answered with that status of HTTP, however often it is asked
 anything else        is answered with ``ok``
@@ -130,7 +130,7 @@ def _said(heard: Heard, verb: str, rest: str) -> Say | None:
         "say": Say(words),
         "slow": Say(words, delay=1.5),
         "which": Say((f"model: {heard.model}",)),
-        "recall": Say(("remembered: " + " | ".join(heard.users[:-1]),)),
+        "recall": Say(("remembered: " + " | ".join(heard.users).rpartition("stub: ")[0],)),
         "stream": Say(("streaming ",), endless=True),
     }
     return answers.get(verb)

@@ -103,7 +103,8 @@ def test_a_session_outlives_a_killed_server(lab: Lab) -> None:
         session = Session(client, session.id)
         assert session.get("/events?limit=1000")["items"][: len(before)] == before
         assert "wombat" in session.answered("recall").partition("remembered: ")[2]
-        assert session.get()["continuity"] in {"native", "loaded"}
+        told = {"rebootstrapped"} if "restores at once" in lab.agent.cannot else set()
+        assert session.get()["continuity"] in {"native", "loaded"} | told
         alive = [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
         assert alive == []
 
@@ -122,22 +123,22 @@ def test_a_tool_of_an_mcp_server_is_called(lab: Lab) -> None:
         assert session.items("tool_call")[-1]["status"] == "completed"
 
 
-@pytest.mark.parametrize("status", ["401", "429", "500"])
-def test_an_error_of_the_provider_fails_the_turn(lab: Lab, status: str) -> None:
-    """Whatever shape the agent gives it, the turn has failed and says why; the session goes on."""
+def test_errors_of_the_provider_fail_the_turn(lab: Lab) -> None:
+    """Whatever shape the agent gives them, the turn has failed and says why; the session goes on."""
     with lab.server() as (_, client):
         session = lab.session(client)
-        if f"gives up on {status}" in lab.agent.cannot:
-            running = session.prompt(f"fail {status}", wait=5)
-            assert running["state"] == "running"
-            session.cancel()
-            assert session.ended(running)["state"] == "cancelled"
-        else:
-            told = session.prompt(f"fail {status}")
-            assert told["state"] == "failed", told
-            assert told["error"]["detail"]
-            assert session.items("turn")[-1]["state"] == "failed"
-        if f"goes on after {status}" in lab.agent.cannot:
-            assert session.prompt("say still here")["state"] == "failed"
-        else:
-            assert "still here" in session.answered("say still here")
+        for status in ("500", "429", "401"):
+            if f"gives up on {status}" in lab.agent.cannot:
+                running = session.prompt(f"fail {status}", wait=5)
+                assert running["state"] == "running"
+                session.cancel()
+                assert session.ended(running)["state"] == "cancelled"
+            else:
+                told = session.prompt(f"fail {status}")
+                assert told["state"] == "failed", told
+                assert told["error"]["detail"]
+                assert session.items("turn")[-1]["state"] == "failed"
+            if f"goes on after {status}" in lab.agent.cannot:
+                assert session.prompt("say still here")["state"] == "failed"
+            else:
+                assert f"after {status}" in session.answered(f"say after {status}")
