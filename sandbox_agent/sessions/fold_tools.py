@@ -122,10 +122,6 @@ class Tools:
                 self._closed.add(item_id)
                 del self._open[item_id]
 
-    def append_output(self, at: Moment, terminal_id: str, data: str) -> None:
-        self._terminal(terminal_id).append(data)
-        self._touch_terminal(at.sequence, terminal_id)
-
     def replace_output(self, at: Moment, terminal_id: str, output: str, *, truncated: bool) -> None:
         self._terminal(terminal_id).replace(output, truncated=truncated)
         self._touch_terminal(at.sequence, terminal_id)
