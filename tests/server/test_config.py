@@ -74,7 +74,8 @@ def test_a_session_in_the_directory_uses_the_server(client: httpx2.Client, tmp_p
     client.put("/v1/config/mcp", params={"directory": str(tmp_path), "mcpName": "tiny"}, json=entry)
     (tmp_path / "below").mkdir()
     made = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path / "below")}).json()
-    assert [(one["name"], one["status"], one["origin"]) for one in made["mcp"]] == [("tiny", "offered", str(tmp_path))]
+    assert [(one["name"], one["origin"]) for one in made["mcp"]] == [("tiny", str(tmp_path))]
+    assert made["mcp"][0]["status"] in {"offered", "running"}, "as fast as the agent started it"
     path = f"/v1/sessions/{made['id']}"
     prompt = {"prompt": '[[mcp name=tiny tool=shout args={"text": "hi"}]]'}
     assert client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=20"}).status_code == 200

@@ -26,7 +26,7 @@ async def test_the_exit_code_is_exact(supervisor: Supervisor, code: int) -> None
     assert child.exit.success == (code == 0)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGKILL, signal.SIGSEGV, signal.SIGUSR1])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGUSR1])
 async def test_the_signal_that_ended_it_is_exact(supervisor: Supervisor, signum: int) -> None:
     child = await supervisor.spawn(shell(f"kill -{signum} $$"), owner="test")
     assert await child.wait() == Exit(None, signum)
