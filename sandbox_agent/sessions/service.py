@@ -237,6 +237,7 @@ class Sessions:
     async def permissions(self, session_id: str, *, pending_only: bool = False) -> PermissionListResponse:
         """The session's permission requests, oldest first."""
         session = await self._session(session_id)
+        await self._records.durable()  # who has seen a request finds it again, whatever becomes of this server
         if pending_only:
             return PermissionListResponse(items=tuple(session.desk.pending))
         return PermissionListResponse(items=tuple(row.info for row in await self._records.permissions(session_id)))
