@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -20,6 +20,8 @@ PromptState: TypeAlias = Literal["queued", "running", "completed", "cancelled", 
 Sender: TypeAlias = Literal["agent", "client", "server"]
 
 PolicyMode: TypeAlias = Literal["ask", "allow_edits", "allow_all", "deny"]
+
+POLICY_MODES: Final[tuple[str, ...]] = get_args(PolicyMode)
 
 Decision: TypeAlias = Literal["allow", "deny", "ask"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from sandbox_agent.problems import SandboxAgentError
+from sandbox_agent.wire.sessions import POLICY_MODES
 
-POLICIES = ("ask", "allow_edits", "allow_all", "deny")
 FORMATS = ("text", "md", "html", "ipynb")
 
 
@@ -63,7 +63,7 @@ CWD = Option("--cwd", "working directory of a new session (default: the kernel's
 MODEL = Option("--model", "model of a new session", "ID", complete="models")
 MODE = Option("--mode", "mode of a new session", "ID", complete="modes")
 THOUGHT = Option("--thought-level", "thought level of a new session", "ID", complete="thought_levels")
-PERMISSIONS = Option("--permissions", "what a new session answers by itself (default: ask)", choices=POLICIES)
+PERMISSIONS = Option("--permissions", "what a new session answers by itself (default: ask)", choices=POLICY_MODES)
 TITLE = Option("--title", "title of a new session", "TEXT")
 WAIT = Option("--wait", "show the turn until it ends (the default)")
 BACKGROUND = Option("--background", "return at once; %agent status and %agent transcript show how far it is")

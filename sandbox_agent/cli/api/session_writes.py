@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sandbox_agent.client.requests import Policy
 
 STDIN = "-"
-POLICIES = ("ask", "allow_edits", "allow_all", "deny")
 _GITHUB = re.compile(r"[\w.-]+/[\w.-]+")
 END_SECONDS = 10.0
 """For the end of a turn that was cancelled."""
@@ -101,13 +100,13 @@ def _policy(text: str | None) -> Policy | None:
     """A mode by its name, or a whole policy."""
     if text is None:
         return None
-    if (name := text.replace("-", "_")) in POLICIES:
+    from sandbox_agent.wire.sessions import POLICY_MODES, PermissionPolicy
+
+    if (name := text.replace("-", "_")) in POLICY_MODES:
         return name  # type: ignore[return-value]  # one of the literal's values, as was just seen
     if not text.startswith(("{", "@")):
-        raise UsageError(f"--permissions takes {', '.join(POLICIES)}, JSON or @FILE, not {text!r}")
+        raise UsageError(f"--permissions takes {', '.join(POLICY_MODES)}, JSON or @FILE, not {text!r}")
     import msgspec
-
-    from sandbox_agent.wire.sessions import PermissionPolicy
 
     try:
         return msgspec.convert(_json(text, "--permissions"), PermissionPolicy)
