@@ -19,6 +19,9 @@ from sandbox_agent.server import (
     sessions,
 )
 from sandbox_agent.server.call import MIB, RawJson, Route
+from sandbox_agent.server.desktop.routes import ROUTES as DESKTOP
+from sandbox_agent.server.files.routes import ROUTES as FILES
+from sandbox_agent.server.processes.routes import ROUTES as PROCESSES
 from sandbox_agent.wire import acp as acp_wire
 from sandbox_agent.wire import agents as agents_wire
 from sandbox_agent.wire import config as config_wire
@@ -378,6 +381,9 @@ ROUTES: tuple[Route, ...] = (
         problems=(p.SessionNotFound, p.NotFound, p.Conflict),
         action=EXECUTE,
     ),
+    *FILES,
+    *PROCESSES,
+    *DESKTOP,
 )
 
 _PARAMETER = re.compile(r"\{(\w+)\}")

@@ -1,0 +1,10 @@
+"""The sandbox's files: the routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox_agent.server.call import Route
+
+ROUTES: tuple[Route, ...] = ()
