@@ -1,0 +1,1 @@
+"""The desktop: a screen, a pointer and a keyboard for programs."""
