@@ -146,6 +146,76 @@ class StoreUnavailable(Problem):
     slug, status, title = "store_unavailable", 503, "Store Unavailable"
 
 
+class DesktopProblem(Problem):
+    """Root of the desktop's problems; extension ``code`` repeats the last segment of the type."""
+
+    def __init__(self, detail: str, *, hint: str | None = None, **extensions: Any) -> None:
+        extensions.setdefault("code", self.slug)
+        super().__init__(detail, hint=hint, **extensions)
+
+
+class DesktopInvalidAction(DesktopProblem):
+    """Well-formed, but it makes no sense: outside the screen, an unknown key, nothing to scroll."""
+
+    slug, status, title = "desktop_invalid_action", 400, "Desktop Invalid Action"
+
+
+class WindowNotFound(DesktopProblem):
+    slug, status, title = "window_not_found", 404, "Window Not Found"
+
+
+class NoFocusedWindow(DesktopProblem):
+    slug, status, title = "no_focused_window", 404, "No Focused Window"
+
+
+class AppNotFound(DesktopProblem):
+    slug, status, title = "app_not_found", 404, "App Not Found"
+
+
+class DesktopRuntimeInactive(DesktopProblem):
+    slug, status, title = "desktop_runtime_inactive", 409, "Desktop Runtime Inactive"
+
+
+class DesktopRuntimeStarting(DesktopProblem):
+    slug, status, title = "desktop_runtime_starting", 409, "Desktop Runtime Starting"
+
+
+class StreamAlreadyActive(DesktopProblem):
+    slug, status, title = "stream_already_active", 409, "Stream Already Active"
+
+
+class StreamNotActive(DesktopProblem):
+    slug, status, title = "stream_not_active", 409, "Stream Not Active"
+
+
+class ClipboardFailed(DesktopProblem):
+    slug, status, title = "clipboard_failed", 500, "Clipboard Failed"
+
+
+class DesktopUnsupportedPlatform(DesktopProblem):
+    slug, status, title = "desktop_unsupported_platform", 501, "Desktop Unsupported Platform"
+
+
+class DesktopScreenshotFailed(DesktopProblem):
+    slug, status, title = "desktop_screenshot_failed", 502, "Desktop Screenshot Failed"
+
+
+class DesktopInputFailed(DesktopProblem):
+    slug, status, title = "desktop_input_failed", 502, "Desktop Input Failed"
+
+
+class DesktopDependenciesMissing(DesktopProblem):
+    """Programs are not installed; extensions ``missingDependencies``, ``installCommand``, ``processes``."""
+
+    slug, status, title = "desktop_dependencies_missing", 503, "Desktop Dependencies Missing"
+
+
+class DesktopRuntimeFailed(DesktopProblem):
+    """A part of the desktop does not run; extensions ``processes``, and those of missing dependencies."""
+
+    slug, status, title = "desktop_runtime_failed", 503, "Desktop Runtime Failed"
+
+
 class InternalError(Problem):
     """A fault of ours: logged with its trace, told without it."""
 
