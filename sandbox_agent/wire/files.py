@@ -1,6 +1,6 @@
-"""`/v1/fs/*`: the sandbox's files.
+r"""`/v1/fs/*`: the sandbox's files.
 
-Paths are absolute. A name that is not UTF-8 is shown with Python's surrogate escapes (byte ``ff`` as ``\\udcff`` in
+Paths are absolute. A name that is not UTF-8 is shown with Python's surrogate escapes (byte ``ff`` as ``\udcff`` in
 JSON), which strict JSON readers refuse; ``encodedPath`` then holds the same path percent-encoded, ready to be put into
 a query as it is.
 """
