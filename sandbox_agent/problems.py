@@ -6,6 +6,7 @@ for the documents it receives, so a caller catches one tree on either side of th
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 import msgspec
@@ -27,7 +28,7 @@ class Problem(SandboxAgentError):
     slug: ClassVar[str] = "stream_error"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal Error"
-    headers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, detail: str, *, hint: str | None = None, **extensions: Any) -> None:
         super().__init__(detail)
@@ -51,8 +52,11 @@ class Problem(SandboxAgentError):
         return body | self.extensions
 
     def encode(self) -> bytes:
-        """The document as JSON."""
-        return msgspec.json.encode(self.document())
+        """The document as JSON; names that are not UTF-8 as escapes, which only this encoder writes."""
+        try:
+            return msgspec.json.encode(self.document())
+        except UnicodeEncodeError:
+            return json.dumps(self.document()).encode()
 
 
 class InvalidRequest(Problem):
@@ -73,6 +77,28 @@ class MethodNotAllowed(InvalidRequest):
 
 class PayloadTooLarge(InvalidRequest):
     status, title = 413, "Payload Too Large"
+
+
+class PreconditionFailed(Problem):
+    """What ``If-Match`` or ``If-None-Match`` asked for does not hold; extension ``etag`` is what there is."""
+
+    slug, status, title = "precondition_failed", 412, "Precondition Failed"
+
+
+class RangeNotSatisfiable(Problem):
+    """The range lies outside of what there is; extension ``size`` is its bytes."""
+
+    slug, status, title = "range_not_satisfiable", 416, "Range Not Satisfiable"
+
+    def __init__(self, detail: str, *, hint: str | None = None, **extensions: Any) -> None:
+        super().__init__(detail, hint=hint, **extensions)
+        self.headers = (("Content-Range", f"bytes */{self.extensions.get('size', '*')}"),)
+
+
+class NoSpace(Problem):
+    """The disk or the user's quota is full."""
+
+    slug, status, title = "no_space", 507, "Insufficient Storage"
 
 
 class UnsupportedAgent(Problem):
