@@ -16,8 +16,10 @@ import httpx2
 from sandbox_agent.client import transport
 from sandbox_agent.client.effects import (
     Clock,
+    Do,
     Emit,
     Interrupted,
+    LocalFault,
     Open,
     Read,
     Send,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sandbox_agent.client.effects import (
+        Body,
         Effect,
         Program,
         Reply,
@@ -136,11 +139,14 @@ class AsyncDriver:
     async def advance(self, program: Program[Any], effect: Effect, channel: AsyncChannel) -> Callable[[], Effect]:
         """Carry ``effect`` out; the step that tells the program how it went."""
         try:
-            outcome = await self._perform(effect, channel)
-        except (TransportFault, SandboxAgentError) as error:
+            outcome = await _thread(effect.work) if isinstance(effect, Do) else await self._perform(effect, channel)
+        except LocalFault as fault:
+            failure: Exception = fault.error
+        except (TransportFault, SandboxAgentError, OSError) as error:
             failure = error  # the name of an except clause does not outlive it
-            return lambda: program.throw(failure)
-        return lambda: program.send(outcome)
+        else:
+            return lambda: program.send(outcome)
+        return lambda: program.throw(failure)
 
     async def _perform(self, effect: Effect, channel: AsyncChannel) -> Any:
         while self.orphans:
@@ -151,7 +157,7 @@ class AsyncDriver:
                     return await channel.read()
                 case Send(request):
                     self._check_open(channel)
-                    response = await self._fly(self._http.request(**transport.request_options(request)))
+                    response = await self._fly(self._http.request(**_options(request)))
                     return transport.reply_of(response, response.content)
                 case Open(request):
                     self._check_open(channel)
@@ -187,6 +193,31 @@ class AsyncDriver:
             raise ClientClosed("this client is closed")
 
 
+def _options(request: Request) -> dict[str, Any]:
+    options = transport.request_options(request)
+    if request.body is not None and not isinstance(request.body, bytes):
+        options["content"] = _each_chunk(request.body)
+    return options
+
+
+async def _each_chunk(body: Body) -> AsyncIterator[bytes]:
+    chunks = body.chunks()
+    while (chunk := await _thread(lambda: transport.next_chunk(chunks))) is not None:
+        yield chunk
+        body.sent(len(chunk))
+
+
+async def _thread(work: Callable[[], T]) -> T:
+    """Call ``work`` on a thread. A thread cannot be stopped, so a cancelled caller waits for its end."""
+    done = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.wait([done])
+        done.exception()  # what it failed with tells a caller who has left nothing
+        raise
+
+
 class AsyncChannel:
     """The one stream that a running program has open."""
 
@@ -198,11 +229,11 @@ class AsyncChannel:
 
     async def open(self, request: Request) -> Reply:
         await self.shut()
-        options = transport.request_options(request)
+        options = _options(request)
         # A proxy that compresses holds back what it could still compress better.
         options["headers"].append(("Accept-Encoding", "identity"))
         response = await self._http.send(self._http.build_request(**options), stream=True)
-        if response.status_code != httpx2.codes.OK:
+        if response.status_code not in transport.STREAMED:
             try:
                 return transport.reply_of(response, await response.aread())
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -109,18 +110,25 @@ def _document(reply: Reply) -> dict[str, Any]:
 
 def decoder(kind: type[T]) -> Callable[[Reply], T]:
     """Decodes a reply's body as ``kind``; :class:`ProtocolMismatch` where it is something else."""
-    json = msgspec.json.Decoder(kind)
+    strict = msgspec.json.Decoder(kind)
 
     def decode(reply: Reply) -> T:
         try:
-            return json.decode(reply.body)
+            return strict.decode(reply.body)
         except msgspec.DecodeError as error:  # ValidationError is one
+            if b"\\ud" in reply.body and not isinstance(error, msgspec.ValidationError):
+                return _loosely(reply.body, kind)
             raise ProtocolMismatch(
                 f"the answer is not a {kind.__name__}: {error}",
                 hint="is this URL a Sandbox Agent server of the same version?",
             ) from error
 
     return decode
+
+
+def _loosely(body: bytes, kind: type[T]) -> T:
+    """Decode JSON that may hold lone surrogates, which names of files that are not UTF-8 are shown with."""
+    return msgspec.convert(json.loads(body), kind)
 
 
 def ignore(_reply: Reply) -> None:

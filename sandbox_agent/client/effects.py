@@ -10,12 +10,29 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
+
+
+class Body(Protocol):
+    """What is uploaded piece by piece, so that it never lies in memory as a whole."""
+
+    @property
+    def size(self) -> int | None:
+        """In bytes, where it is known."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The pieces from the first on; each try asks anew. They are read where reading may block."""
+        ...
+
+    def sent(self, count: int) -> None:
+        """Told after each piece, where the caller runs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +43,7 @@ class Request:
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
+    body: bytes | Body | None = None
     read_timeout: float | None = 120.0
 
 
@@ -61,6 +78,14 @@ class TransportFault(Exception):
         self.unsent = unsent
 
 
+class LocalFault(Exception):
+    """A body could not be read here: ``error`` says why. It is not the transport's fault."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Interrupted(BaseException):
     """Thrown into a program when the user interrupts it, so that it may clean up; the driver re-raises the cause."""
 
@@ -74,7 +99,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Opens a stream, closing the one before. Answers a :class:`Reply`, with its body when the status is not 200."""
+    """Opens a stream, closing the one before. Answers a :class:`Reply`, with its body unless it succeeded with one.
+
+    A success with a body to stream is 200, or 206 where a part was asked for.
+    """
 
     request: Request
 
@@ -100,13 +128,23 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Do:
+    """Calls ``work`` where it may block. Answers what it returns, or throws its ``OSError`` or ``SandboxAgentError``.
+
+    The work is never left running: whoever is interrupted meanwhile waits for its end, so what it uses may be closed.
+    """
+
+    work: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Hands values to whoever iterates the program, in order."""
 
     values: tuple[Any, ...]
 
 
-Effect: TypeAlias = Send | Open | Read | Shut | Sleep | Clock | Emit
+Effect: TypeAlias = Send | Open | Read | Shut | Sleep | Clock | Do | Emit
 
 Program: TypeAlias = Generator[Effect, Any, T]
 """Ends with a ``T``."""
@@ -133,3 +171,8 @@ def read() -> Program[bytes | None]:
 def now() -> Program[float]:
     seconds: float = yield Clock()
     return seconds
+
+
+def do(work: Callable[[], T]) -> Program[T]:
+    outcome: T = yield Do(work)
+    return outcome

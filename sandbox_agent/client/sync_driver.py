@@ -16,8 +16,10 @@ import httpx2
 from sandbox_agent.client import transport
 from sandbox_agent.client.effects import (
     Clock,
+    Do,
     Emit,
     Interrupted,
+    LocalFault,
     Open,
     Read,
     Send,
@@ -124,11 +126,14 @@ class SyncDriver:
     def advance(self, program: Program[Any], effect: Effect, channel: Channel) -> Callable[[], Effect]:
         """Carry ``effect`` out; the step that tells the program how it went."""
         try:
-            outcome = self._perform(effect, channel)
-        except (TransportFault, SandboxAgentError) as error:
+            outcome = effect.work() if isinstance(effect, Do) else self._perform(effect, channel)
+        except LocalFault as fault:
+            failure: Exception = fault.error
+        except (TransportFault, SandboxAgentError, OSError) as error:
             failure = error  # the name of an except clause does not outlive it
-            return lambda: program.throw(failure)
-        return lambda: program.send(outcome)
+        else:
+            return lambda: program.send(outcome)
+        return lambda: program.throw(failure)
 
     def _perform(self, effect: Effect, channel: Channel) -> Any:
         try:
@@ -137,7 +142,7 @@ class SyncDriver:
                     return channel.read()
                 case Send(request):
                     self._check_open(channel)
-                    response = self._http.request(**transport.request_options(request))
+                    response = self._http.request(**_options(request))
                     return transport.reply_of(response, response.content)
                 case Open(request):
                     self._check_open(channel)
@@ -161,6 +166,13 @@ class SyncDriver:
             raise ClientClosed("this client is closed")
 
 
+def _options(request: Request) -> dict[str, Any]:
+    options = transport.request_options(request)
+    if request.body is not None and not isinstance(request.body, bytes):
+        options["content"] = transport.each_chunk(request.body)
+    return options
+
+
 class Channel:
     """The one stream that a running program has open."""
 
@@ -172,11 +184,11 @@ class Channel:
 
     def open(self, request: Request) -> Reply:
         self.shut()
-        options = transport.request_options(request)
+        options = _options(request)
         # A proxy that compresses holds back what it could still compress better.
         options["headers"].append(("Accept-Encoding", "identity"))
         response = self._http.send(self._http.build_request(**options), stream=True)
-        if response.status_code != httpx2.codes.OK:
+        if response.status_code not in transport.STREAMED:
             try:
                 return transport.reply_of(response, response.read())
             finally:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ssl
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
 
 import httpx2
 
 from sandbox_agent import __version__
-from sandbox_agent.client.effects import Reply, TransportFault
+from sandbox_agent.client.effects import LocalFault, Reply, TransportFault
 from sandbox_agent.client.errors import ClientError
 
 if TYPE_CHECKING:
-    from sandbox_agent.client.effects import Request
+    from collections.abc import Iterator
+
+    from sandbox_agent.client.effects import Body, Request
     from sandbox_agent.client.target import Target
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -20,6 +24,7 @@ WRITE_TIMEOUT: Final = 60.0
 
 MISUSE: Final = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, httpx2.InvalidURL)
 FAULTS: Final = (httpx2.HTTPError, httpx2.StreamError)
+STREAMED: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 
 
 def client_options(target: Target, verify: bool | str | ssl.SSLContext) -> dict[str, Any]:
@@ -42,16 +47,36 @@ def client_options(target: Target, verify: bool | str | ssl.SSLContext) -> dict[
 
 
 def request_options(request: Request) -> dict[str, Any]:
-    """Arguments of the library's ``build_request``."""
+    """Arguments of the library's ``build_request``; a body that is not bytes is the driver's to add."""
+    headers = list(request.headers)
+    if (size := getattr(request.body, "size", None)) is not None:
+        headers.append(("Content-Length", str(size)))
     timeout = httpx2.Timeout(connect=CONNECT_TIMEOUT, read=request.read_timeout, write=WRITE_TIMEOUT, pool=None)
+    # Quoted here, so that names of files that are not UTF-8 go as the bytes they are.
+    query = urlencode(request.query, quote_via=quote, errors="surrogateescape")
     return {
         "method": request.method,
-        "url": request.path,
-        "params": list(request.query),
-        "headers": list(request.headers),
-        "content": request.body,
+        "url": f"{request.path}?{query}" if query else request.path,
+        "headers": headers,
+        "content": request.body if isinstance(request.body, bytes) else None,
         "timeout": timeout,
     }
+
+
+def next_chunk(chunks: Iterator[bytes]) -> bytes | None:
+    """A body's next piece, ``None`` at its end. May block; what goes wrong is a :class:`LocalFault`."""
+    try:
+        return next(chunks, None)
+    except OSError as error:
+        raise LocalFault(error) from error
+
+
+def each_chunk(body: Body) -> Iterator[bytes]:
+    """A body for the blocking client."""
+    chunks = body.chunks()
+    while (chunk := next_chunk(chunks)) is not None:
+        yield chunk
+        body.sent(len(chunk))
 
 
 def reply_of(response: httpx2.Response, body: bytes) -> Reply:
