@@ -115,6 +115,7 @@ class SandboxAgentApp(ServiceSettings, ExtensionApp):
             self._ticker.stop()
         await self.sandbox.stop()
         await self._api.streams.stop()
+        await self._api.sockets.stop()
 
 
 def _in_use(database: Path) -> bool:

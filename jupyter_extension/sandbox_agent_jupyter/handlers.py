@@ -37,6 +37,8 @@ class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc]  # pr
     async def authenticate(self) -> None:
         if self.request.method == "OPTIONS":  # browsers send no credentials with the question whether they may ask
             return
+        if self.is_socket():
+            self._take_token()
         try:
             await JupyterHandler.prepare(self, _redirect_to_login=False)
         except web.HTTPError as error:
@@ -48,8 +50,17 @@ class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc]  # pr
             raise TokenInvalid("authentication with the Jupyter Server is required")
         if not self.check_origin():
             raise PermissionDenied("requests from this origin are refused")
-        if self.request.method not in SAFE_METHODS:
-            self.settings[ACTIVITY_SETTING] = utcnow()
+        if self.request.method not in SAFE_METHODS or self.is_socket():
+            self.note_activity()
+
+    def _take_token(self) -> None:
+        """A token in the URL as if it were a header: identity providers know one by the names they choose."""
+        token = self.get_query_argument("access_token", "")
+        if token and "Authorization" not in self.request.headers:
+            self.request.headers["Authorization"] = f"token {token}"
+
+    def note_activity(self) -> None:
+        self.settings[ACTIVITY_SETTING] = utcnow()
 
     async def authorize(self, route: Route) -> None:
         action = route.authorizer_action()

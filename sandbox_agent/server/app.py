@@ -61,7 +61,7 @@ class StandaloneHandler(ApiHandler):
             self.rules.check_host(request.headers.get("Host"))
             self.rules.check_origin(request.method or "", request.headers)
         else:
-            self.rules.check(request.method or "", request.uri or "", request.headers)
+            self.rules.check(request.method or "", request.uri or "", request.headers, websocket=self.is_socket())
 
     def _public(self) -> bool:
         """The routes that say so, and paths that are none of the API's."""
@@ -274,7 +274,7 @@ class _Running:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await api.sandbox.stop()
-        await api.streams.stop()
+        await asyncio.gather(api.streams.stop(), api.sockets.stop())
         await http.close_all_connections()
 
 

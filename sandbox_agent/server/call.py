@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.problems import Problem
     from sandbox_agent.sandbox import Sandbox
+    from sandbox_agent.server.websocket import Socket
 
 MIB = 1 << 20
 DEFAULT_BODY_LIMIT = 16 * MIB
@@ -73,7 +74,14 @@ class EventStream:
     batches: AsyncIterator[bytes]
 
 
-Outcome: TypeAlias = "Answer | EventStream"
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The connection becomes a WebSocket, which ``talk`` speaks over until it returns."""
+
+    talk: Callable[[Socket], Awaitable[None]]
+
+
+Outcome: TypeAlias = "Answer | EventStream | Upgrade"
 Endpoint: TypeAlias = "Callable[[Call], Awaitable[Outcome]]"
 
 
@@ -137,3 +145,18 @@ class Route:
             raise InvalidRequest(f"the request body is not JSON: {error}") from error
         except RecursionError as error:
             raise InvalidRequest("the request body is nested too deeply") from error
+
+
+class SocketQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``access_token`` is for browsers, which cannot set headers on a WebSocket; the access policy reads it."""
+
+    access_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketRoute(Route):
+    """A path that is a WebSocket. Its endpoint refuses with a problem, or answers an `Upgrade`."""
+
+    method: str = "GET"
+    answers: Mapping[int, Any] = field(default_factory=lambda: {101: None})
+    query: type[msgspec.Struct] = SocketQuery

@@ -23,8 +23,8 @@ from sandbox_agent.problems import (
     TokenInvalid,
     UnsupportedMediaType,
 )
-from sandbox_agent.server import negotiate, sse
-from sandbox_agent.server.call import MIB, Call, EventStream
+from sandbox_agent.server import negotiate, sse, websocket
+from sandbox_agent.server.call import MIB, Call, EventStream, SocketRoute, Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,7 @@ class Api:
     sandbox: Sandbox
     streams: sse.Streams = field(default_factory=sse.Streams)
     max_body_bytes: int | None = None
+    sockets: websocket.Sockets = field(default_factory=websocket.Sockets)
 
     def body_limit(self, route: Route) -> int:
         """Bytes a body of ``route`` may have: the route's own, or the server's where that is less."""
@@ -90,6 +91,7 @@ class ApiHandler(web.RequestHandler):
         self._answered = False
         self._reading = True
         self._discarded = 0
+        self._switch = b""
 
     # -- access policy: what hosts fill in ------------------------------------------------------------------------
 
@@ -103,6 +105,13 @@ class ApiHandler(web.RequestHandler):
     def caller(self) -> str | None:
         """The caller's name, where the host knows identities."""
         return None
+
+    def note_activity(self) -> None:
+        """Called with each message that comes over a WebSocket, for hosts that look for signs of life."""
+
+    def is_socket(self) -> bool:
+        """Whether the path is a WebSocket's."""
+        return isinstance(self.routes.get("GET"), SocketRoute)
 
     def host_headers(self) -> None:
         """Set the headers the host adds to every answer, errors included."""
@@ -204,6 +213,8 @@ class ApiHandler(web.RequestHandler):
             self._options()
             return
         route = self._route()
+        if isinstance(route, SocketRoute):
+            self._switch = websocket.handshake(self.request.method or "", self.request.path, self.request.headers)
         call = Call(
             sandbox=self.api.sandbox,
             path=self.request.path,
@@ -237,6 +248,9 @@ class ApiHandler(web.RequestHandler):
         if isinstance(outcome, EventStream):
             await self._stream(outcome)
             return
+        if isinstance(outcome, Upgrade):
+            await self._upgrade(outcome)
+            return
         self._answer(outcome)
 
     def _answer(self, answer: Answer) -> None:
@@ -261,6 +275,15 @@ class ApiHandler(web.RequestHandler):
         except iostream.StreamClosedError:
             return
         await self.api.streams.serve(stream, headers, outcome.batches)
+
+    async def _upgrade(self, outcome: Upgrade) -> None:
+        try:
+            stream: iostream.IOStream = self.detach()
+        except iostream.StreamClosedError:
+            return
+        await self.api.sockets.serve(
+            stream, self._switch, outcome.talk, heartbeat=self.api.streams.heartbeat, on_message=self.note_activity
+        )
 
     def compute_etag(self) -> str | None:
         return None

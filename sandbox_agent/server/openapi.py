@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from sandbox_agent import __version__
 from sandbox_agent import problems as p
 from sandbox_agent.server import negotiate
-from sandbox_agent.server.call import Answer, RawJson
+from sandbox_agent.server.call import Answer, RawJson, Stream
 from sandbox_agent.wire.base import Wire
 
 if TYPE_CHECKING:
@@ -119,10 +120,11 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": f"{route.method.lower()}_{_operation_name(route.path)}",
         "tags": [_tag(route.path)],
         "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
-        "responses": {str(status): _answer(answer) for status, answer in route.answers.items()} | _problems(route),
+        "responses": {str(status): _answer(status, answer) for status, answer in route.answers.items()}
+        | _problems(route),
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": {negotiate.JSON: {"schema": _schema(route.body)}}}
+        operation["requestBody"] = {"required": True, "content": _content(route.body)}
     if route.public:
         operation["security"] = []
     return operation
@@ -137,14 +139,21 @@ def _tag(path: str) -> str:
     return parts[2].partition(".")[0] if len(parts) > 2 else "service"  # noqa: PLR2004 - /v1/<tag>
 
 
+def _content(body: Any) -> dict[str, Any]:
+    """A body's media types; a streamed one is bytes, which has no schema in OpenAPI 3.1."""
+    if isinstance(body, Stream):
+        return {media: {} for media in body.media or ("*/*",)}
+    return {negotiate.JSON: {"schema": _schema(body)}}
+
+
 def _schema(kind: Any) -> dict[str, Any]:
     name = kind.schema if isinstance(kind, RawJson) else kind.__name__
     return {"$ref": _REF.format(name=name)}
 
 
-def _answer(answer: Any) -> dict[str, Any]:
+def _answer(status: int, answer: Any) -> dict[str, Any]:
     if answer is None:
-        return {"description": "Done; no body"}
+        return {"description": "Done; no body" if status >= HTTPStatus.OK else "Switching Protocols"}
     content: dict[str, Any] = {}
     for option in answer if isinstance(answer, tuple) else (answer,):
         if isinstance(option, str):
