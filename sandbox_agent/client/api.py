@@ -150,7 +150,7 @@ def cancel(session_id: str) -> Call[SessionInfo]:
 
 
 def post_prompt(session_id: str, request: PromptRequest, *, key: str, hold: float) -> Call[PromptInfo]:
-    headers = (("Idempotency-Key", key), *_prefer(hold))
+    headers = (("Idempotency-Key", key), *prefer(hold))
     parts = ("sessions", session_id, "prompts")
     return send(PromptInfo, "POST", *parts, body=request, headers=headers, read_timeout=hold + HOLD_MARGIN)
 
@@ -159,7 +159,7 @@ def prompt(session_id: str, prompt_id: str, *, hold: float = 0.0) -> Call[Prompt
     request = Request(
         "GET",
         path("sessions", session_id, "prompts", prompt_id),
-        headers=(ACCEPT_JSON, *_prefer(hold)),
+        headers=(ACCEPT_JSON, *prefer(hold)),
         read_timeout=hold + HOLD_MARGIN,
     )
     return Call(request, decoder(PromptInfo))
@@ -209,7 +209,7 @@ def acp_post(server_id: str, envelope: bytes, *, agent: str | None, wait: float 
         "POST",
         path("acp", server_id),
         query(agent=agent),
-        (ACCEPT_JSON, JSON, *_prefer(wait or 0.0)),
+        (ACCEPT_JSON, JSON, *prefer(wait or 0.0)),
         envelope,
         read_timeout=None,
     )
@@ -224,7 +224,7 @@ def acp_delete(server_id: str) -> Call[None]:
     return Call(Request("DELETE", path("acp", server_id), headers=(ACCEPT_JSON,)), ignore)
 
 
-def _prefer(hold: float) -> tuple[tuple[str, str], ...]:
+def prefer(hold: float) -> tuple[tuple[str, str], ...]:
     """RFC 7240, 4.3; whole seconds."""
     return (("Prefer", f"wait={int(hold)}"),) if hold >= 1 else ()
 

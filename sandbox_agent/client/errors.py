@@ -6,16 +6,21 @@ the classes of :mod:`sandbox_agent.problems`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sandbox_agent.problems import SandboxAgentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sandbox_agent.client.process_results import ProcessInfo, RunResult
     from sandbox_agent.wire.sessions import PromptInfo
 
 START_HINT = "start one with `sandbox-agent daemon start`, or use `SandboxAgent.start()`"
+
+
+TOLD: Final = 1000
+"""Characters of an output that a message tells."""
 
 
 class ClientError(SandboxAgentError):
@@ -87,3 +92,55 @@ class ContentNotSupported(ClientError, ValueError):
 
 class ProtocolMismatch(ClientError):
     """The server answered something that is not of this API."""
+
+
+class CommandFailed(ClientError):
+    """A command ended with something else than 0, by a signal, or by its time-out; ``result`` is what it left."""
+
+    def __init__(self, result: RunResult) -> None:
+        if result.timed_out:
+            ended = f"timed out after {result.duration_ms / 1000:g} s"
+        elif result.signal is not None:
+            ended = f"was ended by signal {result.signal}"
+        else:
+            ended = f"ended with {result.exit_code}"
+        told = result.stderr.strip()[-TOLD:]
+        super().__init__(f"the command {ended}" + (f"\n{told}" if told else ""))
+        self.result = result
+
+
+class ProcessTimeout(ClientError, TimeoutError):
+    """The wait for a process ran out; it goes on. ``info`` is its state."""
+
+    def __init__(self, info: ProcessInfo, seconds: float) -> None:
+        super().__init__(f"{info.id} still runs after {seconds:g} s", hint="it goes on: end it with `stop()`")
+        self.info = info
+
+
+class TerminalTimeout(ClientError, TimeoutError):
+    """What was waited for did not appear on a terminal; ``text`` is what did, and stays to be read."""
+
+    def __init__(self, text: str, seconds: float) -> None:
+        super().__init__(f"it did not appear within {seconds:g} s; the last was {text[-TOLD:]!r}")
+        self.text = text
+
+
+class TerminalClosed(ClientError, EOFError):
+    """The terminal's process has ended, or the connection was closed; ``text`` is what was left to read.
+
+    ``exit_code`` is there when the process has ended by itself.
+    """
+
+    def __init__(self, text: str = "", exit_code: int | None = None) -> None:
+        ended = "the terminal is closed" if exit_code is None else f"the terminal's process ended with {exit_code}"
+        super().__init__(f"{ended}; the last was {text[-TOLD:]!r}" if text else ended)
+        self.text = text
+        self.exit_code = exit_code
+
+
+class FileChanged(ClientError):
+    """A file changed while it was being read; read it again."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} changed while it was being read", hint="read it again")
+        self.path = path

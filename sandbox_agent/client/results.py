@@ -39,7 +39,7 @@ SHOWN: Final = 60
 """Characters of a text that a ``repr`` shows."""
 
 
-def _pretty(shown: object, printer: Printer, _cycle: bool) -> None:
+def pretty(shown: object, printer: Printer, _cycle: bool) -> None:
     """On a terminal, IPython shows as ``str()`` does what says so by ``_repr_pretty_``."""
     printer.text(str(shown))
 
@@ -64,7 +64,7 @@ class DoctorReport(doctor.DoctorReport, omit_defaults=False, frozen=True, kw_onl
 
         return render.doctor_text(self)
 
-    _repr_pretty_ = _pretty
+    _repr_pretty_ = pretty
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
@@ -83,7 +83,7 @@ class SessionInfo(sessions.SessionInfo, frozen=True, kw_only=True):
 
         return render.session_text(self)
 
-    _repr_pretty_ = _pretty
+    _repr_pretty_ = pretty
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
@@ -106,7 +106,7 @@ class PromptInfo(sessions.PromptInfo, frozen=True, kw_only=True):
 
         return render.prompt_text(self)
 
-    _repr_pretty_ = _pretty
+    _repr_pretty_ = pretty
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
@@ -134,7 +134,7 @@ class PermissionInfo(sessions.PermissionInfo, frozen=True, kw_only=True):
 
         return render.permission_text(self)
 
-    _repr_pretty_ = _pretty
+    _repr_pretty_ = pretty
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
@@ -185,7 +185,7 @@ class Transcript(wire_transcript.Transcript, frozen=True, kw_only=True):
 
         return render.to_text(self)
 
-    _repr_pretty_ = _pretty
+    _repr_pretty_ = pretty
 
     def _repr_html_(self) -> str:
         return self.to_html()
