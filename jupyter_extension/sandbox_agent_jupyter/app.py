@@ -51,7 +51,12 @@ class SandboxAgentApp(ServiceSettings, ExtensionApp):
             events.register(logger)
         config = self.sandbox_config(self.store or self._database(), adopt_orphans=False)
         self.sandbox = Sandbox(config, emit=self._emit)
-        self._api = Api(self.sandbox, Streams(self.heartbeat_seconds), self.max_body_bytes or None)
+        self._api = Api(
+            self.sandbox,
+            Streams(self.heartbeat_seconds),
+            self.max_body_bytes or None,
+            self.max_upload_bytes or None,
+        )
         prefix = "/" + self.base_url_path.strip("/")
         self.handlers.extend(mount.rules(JupyterApiHandler, self._api, prefix))
         if self.mount_at_root:

@@ -224,7 +224,12 @@ class _Running:
         sandbox = Sandbox(settings.sandbox_config(settings.store_location(self._port), adopt_orphans=True))
         logs.hide(sandbox.secrets)
         await sandbox.start()
-        api = Api(sandbox, Streams(settings.heartbeat_seconds), settings.max_body_bytes or None)
+        api = Api(
+            sandbox,
+            Streams(settings.heartbeat_seconds),
+            settings.max_body_bytes or None,
+            settings.max_upload_bytes or None,
+        )
         http = self._http(api)
         try:
             announced = self._announce()

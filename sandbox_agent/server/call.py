@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,10 +12,13 @@ from sandbox_agent.problems import InvalidRequest
 from sandbox_agent.server import negotiate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
+    from sandbox_agent.files.opened import OpenFile
     from sandbox_agent.problems import Problem
     from sandbox_agent.sandbox import Sandbox
+    from sandbox_agent.server.sse import Outlet
+    from sandbox_agent.server.upload import Upload
     from sandbox_agent.server.websocket import Socket
 
 MIB = 1 << 20
@@ -27,7 +31,10 @@ class NoQuery(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, decoded. ``by`` is the caller's name where the host knows identities."""
+    """One request, decoded. ``by`` is the caller's name where the host knows identities.
+
+    ``upload`` is the body of a route that takes a `Stream`: the endpoint runs while it comes in.
+    """
 
     sandbox: Sandbox
     path: str
@@ -35,6 +42,7 @@ class Call:
     headers: Mapping[str, str]
     query: Any = None
     body: Any = None
+    upload: Upload | None = None
     by: str | None = None
 
     def accepts(self, media: str) -> bool:
@@ -64,14 +72,23 @@ class Answer:
     def encode(self) -> bytes:
         if self.body is None:
             return b""
-        return self.body if isinstance(self.body, bytes) else msgspec.json.encode(self.body)
+        if isinstance(self.body, bytes):
+            return self.body
+        try:
+            return msgspec.json.encode(self.body)
+        except UnicodeEncodeError:  # a name that is not UTF-8, whose bytes only this encoder writes
+            return json.dumps(msgspec.to_builtins(self.body)).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
-    """A response of server-sent events: each item of ``batches`` is one or more whole events."""
+    """A response of server-sent events: each item of ``batches`` is one or more whole events.
+
+    ``outlet`` is where the endpoint may offer some while its ``batches`` are waited for.
+    """
 
     batches: AsyncIterator[bytes]
+    outlet: Outlet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +98,29 @@ class Upgrade:
     talk: Callable[[Socket], Awaitable[None]]
 
 
-Outcome: TypeAlias = "Answer | EventStream | Upgrade"
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A response of a file's bytes, as conditional and range headers ask for them; it is closed after that."""
+
+    file: OpenFile
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ByteStream:
+    """A response of bytes that are made while it is sent, ``length`` of them if that is known before.
+
+    What ``chunks`` raises before its first is answered as a problem; later it cuts the connection, so that no client
+    takes a part for the whole.
+    """
+
+    chunks: AsyncGenerator[bytes, None]
+    media: str
+    length: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Outcome: TypeAlias = "Answer | EventStream | Upgrade | Download | ByteStream"
 Endpoint: TypeAlias = "Callable[[Call], Awaitable[Outcome]]"
 
 
@@ -96,12 +135,20 @@ class RawJson:
     of: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A body that is read while it comes in, as `Call.upload`. ``media`` are the types it may have, or any if none."""
+
+    media: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One method of one path: what dispatch, the tests and OpenAPI are made from.
 
     ``answers`` maps each success status to its struct, to media types, or to ``None`` for no body. ``problems`` are
-    the errors beyond those every route can answer. ``action`` is what an authorizer is asked about.
+    the errors beyond those every route can answer. ``action`` is what an authorizer is asked about. ``paths`` are the
+    parameters and members that name files, and so may hold bytes that are not UTF-8, as surrogate escapes.
     """
 
     method: str
@@ -110,12 +157,13 @@ class Route:
     summary: str
     answers: Mapping[int, Any]
     query: type[msgspec.Struct] = NoQuery
-    body: type[msgspec.Struct] | RawJson | None = None
+    body: type[msgspec.Struct] | RawJson | Stream | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[type[Problem], ...] = ()
     action: str = ""
     public: bool = False
     body_limit: int = DEFAULT_BODY_LIMIT
+    paths: frozenset[str] = frozenset()
 
     def authorizer_action(self) -> str:
         """``read`` for safe methods, ``write`` for others, unless the route says it makes an agent act."""
@@ -131,17 +179,19 @@ class Route:
 
     def decode_body(self, raw: bytes) -> Any:
         """The body struct, or the bytes as they came. Raises ``InvalidRequest`` with the field's path."""
-        if self.body is None:
+        if self.body is None or isinstance(self.body, Stream):
             return None
         if not raw.strip():
             raise InvalidRequest("the request body is empty, JSON is expected")
         if isinstance(self.body, RawJson):
             return raw
         try:
+            if self.paths and b"\\ud" in raw.lower():  # an escaped byte is half a surrogate pair, and refused there
+                return msgspec.convert(json.loads(raw), self.body)
             return msgspec.json.decode(raw, type=self.body)
         except msgspec.ValidationError as error:
             raise InvalidRequest(f"invalid request body: {error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise InvalidRequest(f"the request body is not JSON: {error}") from error
         except RecursionError as error:
             raise InvalidRequest("the request body is nested too deeply") from error

@@ -20,14 +20,28 @@ from sandbox_agent.problems import (
     PayloadTooLarge,
     PermissionDenied,
     Problem,
+    SandboxAgentError,
     TokenInvalid,
     UnsupportedMediaType,
 )
 from sandbox_agent.server import negotiate, sse, websocket
-from sandbox_agent.server.call import MIB, Call, EventStream, SocketRoute, Upgrade
+from sandbox_agent.server.call import (
+    MIB,
+    ByteStream,
+    Call,
+    Download,
+    EventStream,
+    SocketRoute,
+    Stream,
+    Upgrade,
+)
+from sandbox_agent.server.sending import Sender
+from sandbox_agent.server.upload import ClientGone, Upload
+from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import asyncio
+    from collections.abc import Awaitable, Mapping
     from types import TracebackType
 
     from sandbox_agent.sandbox import Sandbox
@@ -36,6 +50,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROBLEM_MEDIA = "application/problem+json"
+NO_LIMIT = 1 << 61
 _LINGER_BYTES = 16 * MIB
 _READ_ON_BYTES = 64 * 1024
 """A refused request with a body up to this is read to its end, so that its connection stays of use."""
@@ -56,10 +71,16 @@ class Api:
     sandbox: Sandbox
     streams: sse.Streams = field(default_factory=sse.Streams)
     max_body_bytes: int | None = None
+    max_upload_bytes: int | None = None
     sockets: websocket.Sockets = field(default_factory=websocket.Sockets)
 
     def body_limit(self, route: Route) -> int:
-        """Bytes a body of ``route`` may have: the route's own, or the server's where that is less."""
+        """Bytes a body of ``route`` may have: the route's own, or the server's where that is less.
+
+        A streamed one takes no memory, so it has a limit of its own, or none.
+        """
+        if isinstance(route.body, Stream):
+            return NO_LIMIT if self.max_upload_bytes is None else self.max_upload_bytes
         return route.body_limit if self.max_body_bytes is None else min(route.body_limit, self.max_body_bytes)
 
 
@@ -92,6 +113,10 @@ class ApiHandler(web.RequestHandler):
         self._reading = True
         self._discarded = 0
         self._switch = b""
+        self._received = 0
+        self._upload: Upload | None = None
+        self._work: asyncio.Task[Outcome | Exception] | None = None
+        self._sender: Sender | None = None
 
     # -- access policy: what hosts fill in ------------------------------------------------------------------------
 
@@ -129,6 +154,8 @@ class ApiHandler(web.RequestHandler):
         try:
             await self.authenticate()
             await self._check_head()
+            if self._upload is not None:
+                await self._begin(self._upload)
         except (Problem, web.HTTPError) as error:
             self._problem = error
             if not self._ends_soon():
@@ -153,10 +180,11 @@ class ApiHandler(web.RequestHandler):
         await self.authorize(route)
         if route.body is None:
             return
-        if negotiate.media_type(self.request.headers.get("Content-Type")) != negotiate.JSON:
-            raise UnsupportedMediaType(
-                "content-type must be application/json", details={"message": "content-type must be application/json"}
-            )
+        media = negotiate.media_type(self.request.headers.get("Content-Type"))
+        allowed = route.body.media if isinstance(route.body, Stream) else (negotiate.JSON,)
+        if allowed and media not in allowed:
+            message = f"content-type must be {' or '.join(allowed)}"
+            raise UnsupportedMediaType(message, details={"message": message})
         limit = self.api.body_limit(route)
         declared = self.request.headers.get("Content-Length", "")
         if declared.isdigit() and int(declared) > limit:
@@ -164,6 +192,8 @@ class ApiHandler(web.RequestHandler):
         # Ours is the limit that counts: the server's own answers with a bare 400.
         connection: Any = self.request.connection
         connection.set_max_body_size(max(limit, 1) + _LINGER_BYTES)
+        if isinstance(route.body, Stream):
+            self._upload = Upload(media, int(declared) if declared.isdigit() else None)
 
     def _too_large(self, limit: int) -> PayloadTooLarge:
         return PayloadTooLarge(f"the request body is larger than {limit} bytes", limit=limit)
@@ -174,12 +204,49 @@ class ApiHandler(web.RequestHandler):
         short = length.isdigit() and int(length) <= _READ_ON_BYTES
         return short and "Transfer-Encoding" not in self.request.headers
 
-    def data_received(self, chunk: bytes) -> None:
+    async def _begin(self, upload: Upload) -> None:
+        """Start the endpoint, and let the body come once it asks for it. Raises what it refuses the head with."""
+        work = self._work = spawn_task(self._attempt(), name=f"{self.request.method} {self.request.path}")
+        work.add_done_callback(lambda _: upload.wanted.set())
+        await upload.wanted.wait()
+        if work.done():
+            if isinstance(outcome := work.result(), Exception):
+                raise outcome
+            upload.drop()
+        else:
+            work.add_done_callback(self._work_ended)
+
+    async def _attempt(self) -> Outcome | Exception:
+        try:
+            return await self._call(self._route(), self.path_kwargs)
+        except (SandboxAgentError, web.HTTPError) as error:
+            return error
+
+    def _work_ended(self, work: asyncio.Task[Outcome | Exception]) -> None:
+        """The endpoint has ended: where it did not want the whole body, its refusal is told now."""
+        if self._upload is None or self._upload.over or work.cancelled():
+            return
+        self._upload.drop()
+        error = work.exception() or work.result()
+        if isinstance(error, BaseException):
+            self.log_exception(type(error), error, error.__traceback__)
+            self._refuse(problem_of(error))
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         if self._problem is not None:
             self._discarded += len(chunk)
             if self._discarded > _LINGER_BYTES and not self._finished:
                 self.finish()
-            return
+            return None
+        if self._upload is not None:
+            self._received += len(chunk)
+            if self._received > (limit := self.api.body_limit(self._route())):
+                self._upload.fail(self._too_large(limit))
+            return self._upload.feed(chunk)
+        self._collect(chunk)
+        return None
+
+    def _collect(self, chunk: bytes) -> None:
         self._body += chunk
         route = self.routes.get(self.request.method or "")
         if route is not None and len(self._body) > (limit := self.api.body_limit(route)):
@@ -194,6 +261,12 @@ class ApiHandler(web.RequestHandler):
         """
         self._problem = problem
         self._answered = True
+        if "Expect" in self.request.headers and not self._received:
+            # The client holds the body back until it is asked for (RFC 9110, 10.1.1), and it is not.
+            self.clear()
+            self.set_header("Connection", "close")
+            self.finish(self._write_problem(problem))
+            return
         connection: Any = self.request.connection
         connection.set_max_body_size(1 << 62)
         self.clear()
@@ -212,7 +285,16 @@ class ApiHandler(web.RequestHandler):
         if self.request.method == "OPTIONS":
             self._options()
             return
-        route = self._route()
+        if self._upload is not None and self._work is not None:
+            self._upload.end()
+            outcome = await self._work
+            if isinstance(outcome, Exception):
+                raise outcome
+        else:
+            outcome = await self._call(self._route(), params)
+        await self._send(outcome)
+
+    async def _call(self, route: Route, params: Mapping[str, str]) -> Outcome:
         if isinstance(route, SocketRoute):
             self._switch = websocket.handshake(self.request.method or "", self.request.path, self.request.headers)
         call = Call(
@@ -220,21 +302,25 @@ class ApiHandler(web.RequestHandler):
             path=self.request.path,
             params=params,
             headers=self.request.headers,
-            query=route.decode_query(self._query()),
+            query=route.decode_query(self._query(route)),
             body=route.decode_body(bytes(self._body)),
+            upload=self._upload,
             by=self.caller(),
         )
         self._body = bytearray()
         if not self.api.sandbox.running:
             await self.api.sandbox.start()
-        outcome = await route.endpoint(call)
-        await self._send(outcome)
+        return await route.endpoint(call)
 
     get = post = put = patch = delete = head = options = _serve
 
-    def _query(self) -> dict[str, str]:
+    def _query(self, route: Route) -> dict[str, str]:
+        """The last value of each parameter; bytes that are not UTF-8 as surrogate escapes where it names files."""
         try:
-            return {name: values[-1].decode() for name, values in self.request.query_arguments.items()}
+            return {
+                name: values[-1].decode(errors="surrogateescape" if name in route.paths else "strict")
+                for name, values in self.request.query_arguments.items()
+            }
         except UnicodeDecodeError as error:
             raise InvalidRequest("the query is not UTF-8") from error
 
@@ -250,6 +336,9 @@ class ApiHandler(web.RequestHandler):
             return
         if isinstance(outcome, Upgrade):
             await self._upgrade(outcome)
+            return
+        if isinstance(outcome, (Download, ByteStream)):
+            await self._transfer(outcome)
             return
         self._answer(outcome)
 
@@ -274,7 +363,7 @@ class ApiHandler(web.RequestHandler):
             stream: iostream.IOStream = self.detach()
         except iostream.StreamClosedError:
             return
-        await self.api.streams.serve(stream, headers, outcome.batches)
+        await self.api.streams.serve(stream, headers, outcome.batches, outcome.outlet)
 
     async def _upgrade(self, outcome: Upgrade) -> None:
         try:
@@ -284,6 +373,26 @@ class ApiHandler(web.RequestHandler):
         await self.api.sockets.serve(
             stream, self._switch, outcome.talk, heartbeat=self.api.streams.heartbeat, on_message=self.note_activity
         )
+
+    async def _transfer(self, outcome: Download | ByteStream) -> None:
+        """Send large things past the framework's buffers; the connection is kept where all went well."""
+        connection: Any = self.request.connection
+        self._sender = Sender(self.request, connection.stream, self._headers)
+        if await self._sender.send(outcome):
+            self._transforms = []  # a host's compression is for what it buffers
+            self._headers_written = True
+            self.set_status(self._sender.status)
+            self.finish()
+            return
+        connection.close()
+        self._finished = True
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        if self._upload is not None:
+            self._upload.fail(ClientGone("the client went away before the whole body had come"))
+        if self._sender is not None:
+            self._sender.abort()
 
     def compute_etag(self) -> str | None:
         return None

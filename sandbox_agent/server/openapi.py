@@ -157,7 +157,7 @@ def _answer(status: int, answer: Any) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for option in answer if isinstance(answer, tuple) else (answer,):
         if isinstance(option, str):
-            content[option] = {"schema": {} if option.endswith("json") else {"type": "string"}}
+            content[option] = {"schema": {} if option.endswith(("json", "*")) else {"type": "string"}}
         else:
             content[negotiate.JSON] = {"schema": _schema(option)}
     return {"description": "Success", "content": content}

@@ -30,7 +30,13 @@ class ServiceSettings(HasTraits):
     ).tag(config=True)
     agents_config = Unicode(help="JSON or TOML file with custom agents.").tag(config=True)
     max_body_bytes = Int(
-        0, min=0, help="Largest request body accepted, in bytes. 0: the limit of each route (256 MiB for ACP)."
+        0, min=0, help="Largest JSON body accepted, in bytes. 0: the limit of each route (256 MiB for ACP)."
+    ).tag(config=True)
+    max_upload_bytes = Int(
+        0, min=0, help="Largest file or archive that may be uploaded, in bytes. 0: as large as the disk takes."
+    ).tag(config=True)
+    root = Unicode(
+        help="Folder that the file routes are confined to: no path and no link leads out of it. Empty: not confined."
     ).tag(config=True)
     retain_bytes = Int(
         0, min=0, help="Bytes of events kept of a session or ACP server; the oldest go. 0 keeps all."
