@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # pidfd_send_signal(2), Linux 6.9; atomic, so a fork bomb cannot outrun it
 _HOLD = 32  # pidfds held at once while waiting for a tree, whatever its size
 _RESCAN = 0.05  # s between looks at what does not die
+_SETTLE = 0.1  # s that those who have just ended wait for each other, to share a look at the table
 _GIVE_UP = 10.0  # s of SIGKILL after which a process sits in the kernel and cannot be ended by anyone
 
 
@@ -71,6 +72,28 @@ def _strike_all(dead: list[proctree.Process], orders: list[tuple[proctree.Proces
     return held
 
 
+async def _departure(pidfds: list[int]) -> None:
+    """Until all these processes have ended; closes the descriptors."""
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    waiting = set(pidfds)
+
+    def ended(fd: int) -> None:
+        loop.remove_reader(fd)
+        waiting.discard(fd)
+        if not waiting:
+            gone.set()
+
+    for fd in pidfds:
+        loop.add_reader(fd, ended, fd)
+    try:
+        await gone.wait()
+    finally:
+        for fd in pidfds:
+            loop.remove_reader(fd)
+            os.close(fd)
+
+
 class Child:
     """A running process, leader of its own session and group.
 
@@ -101,6 +124,7 @@ class Child:
         self._exited = asyncio.Event()
         self._stir = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
+        self._gone = False
         self._kill_at = 0.0
         row = proctree.look(process.pid)
         self.start = row.start if row else 0
@@ -154,6 +178,8 @@ class Child:
         leaves the ending to go on.
         """
         kill_at = self._loop.time() + grace
+        if self._gone:
+            return await self.wait()
         if self._ending is None:
             self._kill_at = kill_at
             self._ending = spawn_task(self._end(), name=f"end {self.owner}")
@@ -162,6 +188,26 @@ class Child:
             self._stir.set()
         await asyncio.shield(self._ending)
         return await self.wait()
+
+    async def settle(self) -> None:
+        """Wait, ending nothing, until the process has ended and all that it started; `end` may come in between."""
+        await self.wait()
+        known: set[tuple[int, int]] = set()
+        clean, wanted = 0, 1
+        while clean < wanted:
+            await asyncio.sleep(_SETTLE)
+            if self._ending is not None or self._gone:
+                return
+            members = proctree.tree(await self._census.take(), self._token, known, self.pid)
+            if self._ending is not None or self._gone:
+                return
+            others = [(row, 0) for row in members if row.pid != self.pid and not row.dead]
+            clean = 0 if others else clean + 1
+            if others:
+                wanted = 2
+                held = await self._loop.run_in_executor(self._census.executor, _strike_all, [], others)
+                await (_departure(held) if held else asyncio.sleep(_GIVE_UP))  # not ours to watch: look again
+        self._reap()
 
     def _note_exit(self) -> None:
         self._loop.remove_reader(self._pidfd)
@@ -251,6 +297,7 @@ class Child:
                 os.close(fd)
 
     def _reap(self) -> None:
+        self._gone = True
         if self.exit is None:
             self._loop.remove_reader(self._pidfd)
             self.exit = Exit(None, signal.SIGKILL)

@@ -28,6 +28,7 @@ class PipeReader:
         self._loop = asyncio.get_running_loop()
         self._size = _SMALLEST_READ
         self._reading = False
+        self.taken = 0  # bytes
         self.eof = False
         self.resume()
 
@@ -42,9 +43,13 @@ class PipeReader:
             self._loop.remove_reader(self._fd)
             self._reading = False
 
-    def drain(self) -> bool:
-        """Take what is in the pipe now, without waiting, paused or not. True at its end."""
-        while not self.eof and self._read():
+    def drain(self, most: int | None = None) -> bool:
+        """Take what is in the pipe now, without waiting, paused or not. True at its end.
+
+        ``most`` is about how many bytes, where somebody may go on writing without end.
+        """
+        stop = None if most is None else self.taken + most
+        while not self.eof and self._read() and (stop is None or self.taken < stop):
             pass
         return self.eof
 
@@ -68,6 +73,7 @@ class PipeReader:
             self._size = min(self._size * 2, _LARGEST_READ)
         elif len(data) * 4 < self._size:
             self._size = max(self._size // 2, _SMALLEST_READ)
+        self.taken += len(data)
         self._on_data(data)
         return True
 
