@@ -1,60 +1,198 @@
 """The desktop: its life cycle, and the one door to what can be seen and done on it.
 
-Below it: `runtime` (the X server, the window manager and the rest, started, watched and restarted) and `x11` (one
-connection to that server on a thread of its own: `x11.Display`). What belongs to a request only (deadlines, bounds,
-pixels of a screenshot, batches) is in `acts`; programs are started by `launch`.
+Below it: `runtime` (the X server, the window manager and the rest, started, watched and mended) and `x11` (one
+connection to that server on a thread of its own). What a request adds (bounds, pixels of a screenshot, batches) is in
+`acts`; programs are started by `launch`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sandbox_agent.desktop import dependencies
+from sandbox_agent.desktop import dependencies, home, options
 from sandbox_agent.desktop.shots import Shots
-from sandbox_agent.problems import DesktopRuntimeInactive
-from sandbox_agent.wire.desktop import DesktopStatusResponse
+from sandbox_agent.problems import (
+    DesktopRuntimeFailed,
+    DesktopRuntimeInactive,
+    DesktopRuntimeStarting,
+    DesktopUnsupportedPlatform,
+    Problem,
+)
+from sandbox_agent.wire.desktop import (
+    DesktopDisplayInfoResponse,
+    DesktopErrorInfo,
+    DesktopResolution,
+    DesktopStatusResponse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from sandbox_agent.wire.desktop import DesktopErrorInfo, DesktopStartRequest, DesktopState
+    from sandbox_agent.desktop.runtime import Runtime
+    from sandbox_agent.desktop.x11.display import Display
+    from sandbox_agent.processes.service import Processes
+    from sandbox_agent.wire.desktop import DesktopProcessInfo, DesktopStartRequest, DesktopState
+
+START_DEADLINE = 20.0
+"""Seconds for all of a start."""
 
 
 class Desktop:
     """The one desktop of a sandbox. ``environ`` is the server's: PATH, HOME and XDG_STATE_HOME are read from it.
 
-    Everything raises ``DesktopRuntimeInactive`` or ``DesktopRuntimeStarting`` while the desktop is not active.
+    What needs it active raises ``DesktopRuntimeInactive`` when it was not started or has stopped,
+    ``DesktopRuntimeStarting`` while it starts or is being mended, ``DesktopRuntimeFailed`` once it has failed.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, processes: Processes, environ: Mapping[str, str]) -> None:
         self.shots = Shots()
+        self._processes = processes
         self._environ = environ
         self._turn = asyncio.Lock()  # one start or stop at a time
         self._state: DesktopState = "inactive"
-        self._error: DesktopErrorInfo | None = None
+        self._failure: Problem | None = None
+        self._runtime: Runtime | None = None
+        self._started_at: str | None = None
+
+    # -- life cycle -----------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> DesktopState:
+        """What it is doing; while a dead part is being mended it is ``starting``."""
+        if self._state == "active" and (self._runtime is None or self._runtime.screen is None):
+            return "starting"
         return self._state
 
+    @property
+    def runtime(self) -> Runtime:
+        """What runs. Raises the problem of each state that is not active."""
+        if self.state == "active" and self._runtime is not None:
+            return self._runtime
+        if self.state in {"starting", "stopping"}:
+            raise DesktopRuntimeStarting(f"the desktop is {self.state}", hint="ask again in a moment")
+        if self.state == "failed":
+            why = self._failure.detail if self._failure else "it ended"
+            raise DesktopRuntimeFailed(
+                f"the desktop has failed: {why}", hint="start it again", processes=self._parts_document()
+            )
+        raise DesktopRuntimeInactive("the desktop is not active", hint="start it with POST /v1/desktop/start")
+
+    @property
+    def display(self) -> Display:
+        """The connection to its X server. Raises the problem of each state that is not active."""
+        screen = self.runtime.screen
+        if screen is None:
+            raise DesktopRuntimeStarting("the desktop is starting", hint="ask again in a moment")
+        return screen
+
     async def start(self, request: DesktopStartRequest) -> DesktopStatusResponse:
-        """Start it, or tell about the one that runs.
+        """Start it, or tell about the one that runs already.
 
         Raises ``DesktopInvalidAction``, ``DesktopDependenciesMissing``, ``DesktopRuntimeFailed`` and, where there is
         no X11, ``DesktopUnsupportedPlatform``.
         """
-        raise DesktopRuntimeInactive("the desktop is not built yet")
+        wanted = options.checked(request)
+        state = home.state_dir(request.state_dir, self._environ)
+        if not sys.platform.startswith("linux"):
+            raise DesktopUnsupportedPlatform(f"there is no desktop on {sys.platform}, it needs Linux")
+        async with self._turn:
+            if self._state != "active":
+                if missing := dependencies.missing(self._environ.get("PATH")):
+                    raise missing.problem()
+                await self._end()
+                await self._start(wanted, state)
+        return await self.status()
 
     async def stop(self) -> DesktopStatusResponse:
         """End all of it, programs that were launched on it included."""
+        async with self._turn:
+            await self._end()
+            self._failure = None
         return await self.status()
 
+    async def _start(self, wanted: options.Options, state: Path) -> None:
+        from sandbox_agent.desktop.runtime import Runtime  # noqa: PLC0415 - needs what the extra `desktop` brings
+
+        self._state, self._failure = "starting", None
+        self._runtime = Runtime(
+            self._processes,
+            screen=wanted.screen,
+            state=state,
+            first_display=wanted.first_display,
+            environ=self._environ,
+            on_change=self._changed,
+            on_failure=self._failed,
+        )
+        try:
+            async with asyncio.timeout(START_DEADLINE):
+                await self._runtime.start()
+        except TimeoutError:
+            await self._give_up(DesktopRuntimeFailed(f"the desktop was not there after {START_DEADLINE:g} s"))
+        except Problem as problem:
+            await self._give_up(problem)
+        self._state = "active"
+        self._started_at = datetime.now(UTC).isoformat()
+
+    async def _give_up(self, problem: Problem) -> None:
+        """After a failed start: leave nothing running, and tell why."""
+        processes = self._parts_document()
+        await self._end()
+        self._failed(problem)
+        raise DesktopRuntimeFailed(problem.detail, hint=problem.hint, processes=processes) from problem
+
+    async def _end(self) -> None:
+        runtime = self._runtime
+        if runtime is not None:
+            self._state = "stopping"
+            await runtime.stop()
+        self._runtime, self._started_at, self._state = None, None, "inactive"
+
+    def _changed(self) -> None:
+        """The connection is another one, or there is none for now."""
+
+    def _failed(self, problem: Problem) -> None:
+        self._failure = problem
+        self._state = "failed"
+
+    # -- telling --------------------------------------------------------------------------------------------------
+
     async def status(self) -> DesktopStatusResponse:
+        """Answers in every state, and at once."""
         missing = dependencies.missing(self._environ.get("PATH"))
+        state = self.state
+        runtime = self._runtime
+        shown = runtime if state in {"active", "starting"} else None
         return DesktopStatusResponse(
-            state="install_required" if missing else self._state,
+            state="install_required" if missing and state == "inactive" else state,
+            display=shown.name if shown else None,
+            authority=str(shown.place.authority) if shown and state == "active" else None,
+            resolution=self._resolution(shown) if shown else None,
+            started_at=self._started_at,
+            last_error=_error_info(self._failure),
             missing_dependencies=missing.names,
             install_command=missing.command,
-            last_error=self._error,
+            processes=tuple(self._parts()),
         )
+
+    async def display_info(self) -> DesktopDisplayInfoResponse:
+        runtime = self.runtime
+        return DesktopDisplayInfoResponse(display=runtime.name, resolution=self._resolution(runtime))
+
+    @staticmethod
+    def _resolution(runtime: Runtime) -> DesktopResolution:
+        screen = runtime.geometry
+        return DesktopResolution(width=screen.width, height=screen.height, dpi=screen.dpi)
+
+    def _parts(self) -> list[DesktopProcessInfo]:
+        return self._runtime.parts() if self._runtime is not None else []
+
+    def _parts_document(self) -> list[dict[str, object]]:
+        return [{"name": part.name, "running": part.running, "pid": part.pid} for part in self._parts()]
+
+
+def _error_info(problem: Problem | None) -> DesktopErrorInfo | None:
+    return DesktopErrorInfo(code=problem.slug, message=problem.detail) if problem is not None else None

@@ -1,0 +1,213 @@
+"""One desktop while it runs: its X server, window manager, message bus and connection, mended when one of them dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from sandbox_agent.desktop import displays, xserver
+from sandbox_agent.desktop.manager import first, managed
+from sandbox_agent.desktop.parts import Part, Program, end_all
+from sandbox_agent.desktop.x11.display import Display
+from sandbox_agent.problems import DesktopRuntimeFailed, Problem
+from sandbox_agent.tasks import spawn_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from pathlib import Path
+
+    from sandbox_agent.desktop.home import Home
+    from sandbox_agent.desktop.options import Screen
+    from sandbox_agent.processes.service import Processes
+    from sandbox_agent.wire.desktop import DesktopProcessInfo
+
+log = logging.getLogger(__name__)
+
+PROBES = 10
+"""Displays that are tried."""
+_CONNECT = 5.0  # s for a connection to a server that says it is ready
+_MANAGE = 10.0  # s for a window manager to manage
+_MOST_MENDS, _MEND_SPAN = 5, 60.0  # s; what dies more often is not started again
+_LAST_BREATH = 2.0  # s between the end of a connection and the end of its server, when that is why
+
+
+class Runtime:
+    """Started once, stopped once. Dead parts are started again while it is active.
+
+    ``on_change`` is told each time the connection is another one, or none for a while (``screen`` is None then);
+    ``on_failure`` once, when a part dies too often or does not come back: nothing but `stop` is left to do then.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        *,
+        screen: Screen,
+        state: Path,
+        first_display: int,
+        environ: Mapping[str, str],
+        on_change: Callable[[], None],
+        on_failure: Callable[[Problem], None],
+    ) -> None:
+        self.processes = processes
+        self.geometry = screen
+        self.screen: Display | None = None
+        self.number = first_display
+        self.server = Part("Xvfb", processes)
+        self.manager = Part("openbox", processes)
+        self.bus = Part("dbus-daemon", processes)
+        self._autostart = Part("autostart", processes)
+        self._state = state
+        self._place: Home | None = None
+        self._with_bus = shutil.which("dbus-daemon", path=environ.get("PATH")) is not None
+        self._on_change = on_change
+        self._on_failure = on_failure
+        self._mends: deque[float] = deque(maxlen=_MOST_MENDS)
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """For ``DISPLAY``."""
+        return f":{self.number}"
+
+    @property
+    def place(self) -> Home:
+        """Its folders. Raises ``DesktopRuntimeFailed`` before there are any."""
+        if self._place is None:
+            raise DesktopRuntimeFailed("the desktop has no folders yet")
+        return self._place
+
+    def environment(self) -> dict[str, str]:
+        """What a program of the desktop gets beside the allowed part of the server's environment."""
+        bus = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.place.bus}"} if self._with_bus else {}
+        return self.place.environment(self.name) | bus
+
+    def parts(self) -> list[DesktopProcessInfo]:
+        parts = [self.server, self.manager, *([self.bus] if self._with_bus else [])]
+        return [part.info() for part in parts if part.started]
+
+    async def start(self) -> None:
+        """Returns when windows are managed. Raises ``DesktopRuntimeFailed`` or ``Timeout``; then `stop` it."""
+        await self._start_all(range(self.number, self.number + PROBES))
+        self._watcher = spawn_task(self._watch(), name="watch the desktop")
+        if self.place.autostart.is_file():
+            await self._autostart.start(self._program("/bin/sh", str(self.place.autostart)))
+
+    async def stop(self) -> None:
+        """End everything: programs first, so that they lose no display they still save something with."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        if self.screen is not None:
+            await self.screen.close()
+        await end_all(self.processes, keep=self.server)
+        await self.server.end()
+        await asyncio.to_thread(self._clear)
+
+    def _clear(self) -> None:
+        displays.release(self.number, self.server.last_pid)
+        if self._place is not None:
+            self._place.remove_runtime()
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    async def _start_all(self, numbers: Sequence[int]) -> None:
+        self.number, self._place = await xserver.start(self.server, self.geometry, self._state, numbers)
+        await asyncio.gather(self._start_bus(), self._start_manager(), self._connect())
+        self._on_change()
+
+    async def _connect(self) -> None:
+        self.screen = await Display.open(self.name, self.place.authority, deadline=_CONNECT)
+
+    async def _start_bus(self) -> None:
+        if self._with_bus:
+            address = f"--address=unix:path={self.place.bus}"
+            self.place.bus.unlink(missing_ok=True)
+            await self.bus.start(self._program("dbus-daemon", "--session", "--nofork", "--nopidfile", address))
+
+    async def _start_manager(self) -> None:
+        await self.manager.start(self._program("openbox", "--sm-disable"))
+        ready = spawn_task(managed(self.name, self.place.authority, _MANAGE), name="wait for the window manager")
+        try:
+            await first(asyncio.wait([ready]), self.manager.ended())
+            if not ready.done():
+                raise DesktopRuntimeFailed(f"openbox ended at its start: {await self.manager.last_words()}")
+            ready.result()
+        finally:
+            ready.cancel()
+
+    def _program(self, *argv: str) -> Program:
+        return Program(argv, self.environment(), str(self.place.home))
+
+    # -- mending --------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        try:
+            while True:
+                await self._one_ends()
+                await self._mend()
+        except Problem as problem:
+            log.warning("the desktop cannot go on: %s", problem)
+            self.screen = None
+            self._on_failure(problem)
+
+    async def _one_ends(self) -> None:
+        waits: list[Coroutine[Any, Any, object]] = [self.server.ended(), self.manager.ended()]
+        if self._with_bus:
+            waits.append(self.bus.ended())
+        if self.screen is not None:
+            waits.append(self.screen.ended.wait())
+        await first(*waits)
+
+    async def _mend(self) -> None:
+        if self.screen is None or self.screen.ended.is_set():
+            await self._server_dies()
+        if not self.server.running:
+            await self._mend_server()
+            return
+        if self.screen is None or self.screen.ended.is_set():
+            self._count("the connection to the display")
+            self._lose_screen()
+            await self._connect()
+            self._on_change()
+        if not self.manager.running:
+            self._count("openbox", self.manager)
+            await self._start_manager()
+        if self._with_bus and not self.bus.running:
+            self._count("dbus-daemon", self.bus)
+            await self._start_bus()
+
+    async def _server_dies(self) -> None:
+        """A connection ends a moment before the server it was to; wait whether that is why."""
+        try:
+            async with asyncio.timeout(_LAST_BREATH):
+                await self.server.ended()
+        except TimeoutError:
+            log.info("the connection to the display ended, the display goes on")
+
+    async def _mend_server(self) -> None:
+        """The server and all that lived on it; on the same display if that can be."""
+        self._count("Xvfb", self.server)
+        self._lose_screen()
+        await self.manager.end()
+        await asyncio.to_thread(self._clear)
+        numbers = [self.number, *(n for n in range(self.number + 1, self.number + PROBES))]
+        await self._start_all(numbers)
+
+    def _lose_screen(self) -> None:
+        self.screen = None
+        self._on_change()
+
+    def _count(self, what: str, part: Part | None = None) -> None:
+        """Note a mend. Raises ``DesktopRuntimeFailed`` when there have been too many lately."""
+        now = time.monotonic()
+        if len(self._mends) == _MOST_MENDS and now - self._mends[0] < _MEND_SPAN:
+            raise DesktopRuntimeFailed(f"{what} ended, the last of {_MOST_MENDS + 1} faults within {_MEND_SPAN:g} s")
+        self._mends.append(now)
+        if part is not None:
+            part.restarts += 1
+        log.warning("%s of the desktop ended and is started again", what)
