@@ -44,8 +44,8 @@ def _libc() -> ctypes.CDLL:
 
 def openat2(folder: int, path: str, flags: int, mode: int = 0) -> int:
     """A descriptor of ``path`` beneath ``folder``. Raises ``OSError``: ``EXDEV`` where it leads out."""
-    how = _OpenHow(flags | os.O_CLOEXEC, mode if flags & (os.O_CREAT | os.O_TMPFILE) else 0, 0)
-    how.resolve = _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS
+    creates = flags & os.O_CREAT or flags & os.O_TMPFILE == os.O_TMPFILE  # a mode is refused with anything else
+    how = _OpenHow(flags | os.O_CLOEXEC, mode if creates else 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
     fd = _libc().syscall(_OPENAT2, folder, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
     if fd < 0:
         number = ctypes.get_errno()
