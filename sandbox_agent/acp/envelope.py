@@ -19,6 +19,7 @@ from sandbox_agent.acp.jsonscan import NotJson, members
 _ABSENT = msgspec.Raw()
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
+_LF, _CR = b"\n\r"
 _FRONT_ID = re.compile(rb'\s*+\{\s*+(?:"jsonrpc"\s*+:\s*+"2.0"\s*+,\s*+)?"id"\s*+:\s*+')
 _CANONICAL_INTEGER = re.compile(rb"0|-?[1-9][0-9]*")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -180,7 +181,7 @@ def with_id(raw: bytes, new_id: bytes) -> bytes:
 
 def one_line(raw: bytes) -> bytes:
     """The message on one line; line ends occur in JSON between tokens only, where any white space means the same."""
-    return raw.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in raw or b"\r" in raw else raw
+    return raw.replace(b"\r", b" ").replace(b"\n", b" ") if _LF in raw or _CR in raw else raw
 
 
 def decode(raw: bytes) -> Any:

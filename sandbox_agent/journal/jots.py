@@ -7,7 +7,6 @@ later. To and fro between the threads, and a transaction for each event, cost se
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import time
@@ -28,29 +27,38 @@ LARGEST = 16 << 10
 SLOW_S = 0.01
 REST_S = 2.0
 
-# CRC of all that follows, then how much follows the head: lengths, data; then the row's numbers.
-_HEAD = struct.Struct("<IIIQQQQQB")
+# After a CRC of all that follows: how much follows the head, lengths and data; then the row's numbers.
+_HEAD = struct.Struct("<IIQQQQQB")
 _CRC_BYTES = 4
 
 
 def pack(write: Write) -> bytes:
     """One jot."""
     segment = write.segment
-    payloads = segment.payloads
-    lengths = pack_lengths(payloads)
-    numbers = (write.journal, segment.first, segment.created_ms, write.steady_ms, write.total, segment.sender)
-    rest = b"".join([_HEAD.pack(0, len(lengths), segment.size, *numbers)[_CRC_BYTES:], lengths, *payloads])
+    lengths = pack_lengths(segment.payloads)
+    head = _HEAD.pack(
+        len(lengths),
+        segment.size,
+        write.journal,
+        segment.first,
+        segment.created_ms,
+        write.steady_ms,
+        write.total,
+        segment.sender,
+    )
+    rest = b"".join([head, lengths, *segment.payloads])
     return zlib.crc32(rest).to_bytes(_CRC_BYTES, "little") + rest
 
 
 def parse(content: bytes) -> Iterator[Write]:
     """The jots in ``content``, up to the first that is not whole: the last one may be torn (by a power cut)."""
     at = 0
-    while at + _HEAD.size <= len(content):
-        crc, some, more, journal, first, created_ms, steady_ms, total, sender = _HEAD.unpack_from(content, at)
-        data_at = at + _HEAD.size + some
+    while (head_at := at + _CRC_BYTES) + _HEAD.size <= len(content):
+        some, more, journal, first, created_ms, steady_ms, total, sender = _HEAD.unpack_from(content, head_at)
+        data_at = head_at + _HEAD.size + some
         end = data_at + more
-        if end > len(content) or zlib.crc32(content[at + _CRC_BYTES : end]) != crc:
+        crc = zlib.crc32(content[head_at:end]).to_bytes(_CRC_BYTES, "little")
+        if end > len(content) or content[at:head_at] != crc:
             return
         segment = unpack(first, created_ms, sender, content[data_at - some : data_at], content[data_at:end])
         yield Write(journal, segment, steady_ms, total)
@@ -75,9 +83,10 @@ class Jots:
         if write.weight > LARGEST or self._size > MOST_BYTES or begun < self._rests_until:
             return False
         jot = pack(write)
-        written = 0
-        with contextlib.suppress(OSError):
+        try:
             written = os.write(self._fd, jot)
+        except OSError:
+            written = 0
         if (ended := time.monotonic()) - begun > SLOW_S:
             self._rests_until = ended + REST_S
         if written == len(jot):

@@ -35,7 +35,7 @@ class _Write(Write):
         self._journal = journal
 
     def safe(self) -> None:
-        self._journal.show(self.segment)
+        self._journal.show(self.segment, alone=True)
 
     def committed(self) -> None:
         self._journal.stored(self.segment)
@@ -54,6 +54,23 @@ class _Trim(Trim):
 
     def committed(self) -> None:
         self._journal.trimmed(self)
+
+
+class _Waiter:
+    """A follower that has had everything up to ``after``."""
+
+    __slots__ = ("after", "take", "woken")
+
+    def __init__(self, after: int, take: Callable[[Segment], bool] | None) -> None:
+        self.after = after
+        self.take = take
+        self.woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def takes(self, segment: Segment) -> bool:
+        if self.take is None or segment.first != self.after + 1 or self.woken.done() or not self.take(segment):
+            return False
+        self.after = segment.last
+        return True
 
 
 class Journal:
@@ -102,7 +119,7 @@ class Journal:
         self._trimming = False
         self._segments: list[Segment] = []  # the newest, up to head, without a hole
         self._cached_bytes = 0
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[_Waiter] = []
         self._followers = 0
         self._closed = False
         self._discarded = False
@@ -234,8 +251,14 @@ class Journal:
             found[0] = found[0].after(after)
         return found
 
-    async def follow(self, after: int, *, max_bytes: int = READ_BYTES) -> AsyncIterator[list[Segment] | Reset]:
-        """All segments beyond ``after``, those to come as well, until the journal is closed and read to its end."""
+    async def follow(
+        self, after: int, *, max_bytes: int = READ_BYTES, take: Callable[[Segment], bool] | None = None
+    ) -> AsyncIterator[list[Segment] | Reset]:
+        """All segments beyond ``after``, those to come as well, until the journal is closed and read to its end.
+
+        A small segment that comes while the follower waits is offered to ``take`` first, from within the append: to
+        wake a task for it takes longer than to send it. What that takes (true) is not yielded.
+        """
         self._followers += 1
         try:
             while True:
@@ -249,34 +272,37 @@ class Journal:
                 elif self._closed and self.visible == self.head:
                     return
                 else:
-                    await self._news()
+                    after = await self._news(after, take)
         finally:
             self._followers -= 1
             self._settle()
 
-    async def _news(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _news(self, after: int, take: Callable[[Segment], bool] | None) -> int:
+        """Until there is more than the follower has had, or the journal is closed; what it has had by then."""
+        waiter = _Waiter(after, take)
         self._waiters.append(waiter)
         try:
-            await waiter
+            await waiter.woken
         finally:
-            if not waiter.done() or waiter.cancelled():
+            if not waiter.woken.done() or waiter.woken.cancelled():
                 self._waiters = [other for other in self._waiters if other is not waiter]
+        return waiter.after
 
-    def _wake(self) -> None:
-        if self._waiters:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+    def _wake(self, alone: Segment | None = None) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if alone is not None and waiter.takes(alone):
+                self._waiters.append(waiter)
+            elif not waiter.woken.done():
+                waiter.woken.set_result(None)
 
     # News from the store, on the event loop
 
-    def show(self, segment: Segment) -> None:
-        """The segment survives a crash: readers may see it."""
+    def show(self, segment: Segment, *, alone: bool = False) -> None:
+        """The segment survives a crash: readers may see it. ``alone`` where it is not one of many shown at once."""
         if segment.last > self.visible and not self._discarded:
             self.visible = segment.last
-            self._wake()
+            self._wake(segment if alone else None)
 
     def stored(self, segment: Segment) -> None:
         """The segment is in the store."""

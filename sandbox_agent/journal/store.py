@@ -245,6 +245,8 @@ class Store(Protocol):
 
 def pack_lengths(payloads: Sequence[bytes]) -> bytes:
     """The lengths as little-endian 32-bit numbers."""
+    if len(payloads) == 1:
+        return len(payloads[0]).to_bytes(4, "little")
     return struct.pack(f"<{len(payloads)}I", *map(len, payloads))
 
 

@@ -50,12 +50,13 @@ async def stream(call: Call) -> EventStream:
     _require(call, negotiate.EVENT_STREAM)
     after = call.last_event_id()
     journal = await call.sandbox.servers.journal(call.params["server_id"])
-    return EventStream(raw_events(journal, after))
+    outlet = sse.Outlet()
+    return EventStream(raw_events(journal, after, outlet), outlet)
 
 
-async def raw_events(journal: Journal, after: int | None) -> AsyncIterator[bytes]:
+async def raw_events(journal: Journal, after: int | None, outlet: sse.Outlet) -> AsyncIterator[bytes]:
     """Batches of framed envelopes; segments are framed once for all readers."""
-    async for batch in sse.follow(journal, after):
+    async for batch in sse.follow(journal, after, take=lambda segment: outlet.offer(segment.framed())):
         if isinstance(batch, Reset):
             yield sse.reset_event(batch.after, batch.first)
             continue

@@ -18,7 +18,7 @@ from sandbox_agent.journal import Reset
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 
     from tornado.iostream import IOStream
 
@@ -70,7 +70,20 @@ def head(headers: Iterable[tuple[str, str]]) -> bytes:
     return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode("latin-1")
 
 
-async def follow(journal: Journal, after: int | None) -> AsyncIterator[list[Segment] | Reset]:
+class Outlet:
+    """A short cut to the connection, past the stream's task: open while the stream is served and nothing waits."""
+
+    def __init__(self) -> None:
+        self.offer: Callable[[bytes], bool] = _closed
+
+
+def _closed(_events: bytes) -> bool:
+    return False
+
+
+async def follow(
+    journal: Journal, after: int | None, *, take: Callable[[Segment], bool] | None = None
+) -> AsyncIterator[list[Segment] | Reset]:
     """The journal from a client's cursor on: everything kept without one.
 
     A cursor beyond the head is from another life of the store; waiting for the numbers to catch up with it would
@@ -80,7 +93,7 @@ async def follow(journal: Journal, after: int | None) -> AsyncIterator[list[Segm
     if start > journal.head:
         yield Reset(after=start, first=journal.first)
         start = journal.first - 1
-    batches = cast("AsyncGenerator[list[Segment] | Reset, None]", journal.follow(start))
+    batches = cast("AsyncGenerator[list[Segment] | Reset, None]", journal.follow(start, take=take))
     async with aclosing(batches):
         async for batch in batches:
             yield batch
@@ -96,9 +109,17 @@ class Streams:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def serve(self, stream: IOStream, headers: Iterable[tuple[str, str]], batches: AsyncIterator[bytes]) -> None:
-        """Send ``batches`` until they end or the client goes."""
+    async def serve(
+        self,
+        stream: IOStream,
+        headers: Iterable[tuple[str, str]],
+        batches: AsyncIterator[bytes],
+        outlet: Outlet | None = None,
+    ) -> None:
+        """Send ``batches`` until they end or the client goes, and what is offered to ``outlet``."""
         sending = _Sending(stream, self.heartbeat)
+        if outlet is not None:
+            outlet.offer = sending.offer
         task = spawn_task(sending.run(head(headers), batches), name="event stream")
         self._open.add(task)
 
@@ -134,7 +155,6 @@ class _Sending:
         self._stream = stream
         self._heartbeat = heartbeat
         self._last = time.monotonic()
-        self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, first: bytes, batches: AsyncIterator[bytes]) -> None:
@@ -151,14 +171,28 @@ class _Sending:
             if self._timer is not None:
                 self._timer.cancel()
 
+    def offer(self, data: bytes) -> bool:
+        """Send it now, unless something waits to be sent or the client has gone."""
+        if self._stream.writing():
+            return False
+        try:
+            self._put(data)
+        except StreamClosedError:
+            return False
+        return True
+
     async def _write(self, data: bytes) -> None:
+        sent = self._put(data)
+        if sent is not None:
+            await sent
+            self._last = time.monotonic()
+
+    def _put(self, data: bytes) -> asyncio.Future[None] | None:
+        """Send what the socket takes, queue the rest; what tells that this is sent as well, where there is a rest."""
         busy = self._stream.writing() or self._stream.closed()
         rest = data if busy else self._send(data)
-        if rest:
-            self._writing = True
-            await self._stream.write(rest)
-            self._writing = False
         self._last = time.monotonic()
+        return self._stream.write(rest) if rest else None
 
     def _send(self, data: bytes) -> memoryview | None:
         """Straight to the socket, which mostly takes all; what it did not take.
@@ -183,7 +217,7 @@ class _Sending:
         if idle < self._heartbeat:
             self._arm(self._heartbeat - idle)
             return
-        if not self._writing and not self._stream.closed():  # a reader that is behind needs no sign of life
+        if not self._stream.writing() and not self._stream.closed():  # a reader that is behind needs no sign of life
             self._stream.write(HEARTBEAT)
             self._last = time.monotonic()
         self._arm(self._heartbeat)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_agent.journal import Limits, Retention, Segment, Sender
+from sandbox_agent.journal import Limits, Reset, Retention, Segment, Sender
 from sandbox_agent.journal import jots as jots_module
 from sandbox_agent.journal.jots import LARGEST, MOST_BYTES, Jots, pack, parse
 from sandbox_agent.journal.store import Write
@@ -146,6 +146,42 @@ async def test_a_small_segment_is_shown_and_survives_before_its_commit(
     assert await tools.read_all(again) == [(1, b"one"), (2, b"two"), (3, b"three")]
     assert again.append(b"four") == 4
     await next_life.stop()
+
+
+async def test_what_is_safe_is_offered_to_a_waiting_follower_within_the_append(sqlite: Place) -> None:
+    """What the follower takes is not handed to it again; what it refuses is."""
+    journals = await sqlite.start(limits=LATER)
+    journal = await journals.open("a")
+    await journals.records.durable()
+    willing = True
+    taken: list[int] = []
+    handed: list[int] = []
+
+    def take(segment: Segment) -> bool:
+        if willing:
+            taken.append(segment.first)
+        return willing
+
+    async def follow() -> None:
+        async for found in journal.follow(0, take=take):
+            assert not isinstance(found, Reset)
+            handed.extend(segment.first for segment in found)
+
+    following = asyncio.ensure_future(follow())
+    await asyncio.sleep(0)
+    journal.append(b"1")
+    assert taken == [1]
+    journal.extend([b"2", b"3"])
+    assert taken == [1, 2]
+    willing = False
+    journal.append(b"4")
+    willing = True
+    journal.append(b"5")
+    assert taken == [1, 2]
+    journal.close()
+    await following
+    assert handed == [4, 5]
+    assert taken == [1, 2]
 
 
 async def test_nothing_overtakes_what_is_not_safe(sqlite: Place, tools: Tools) -> None:

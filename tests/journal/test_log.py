@@ -127,6 +127,35 @@ async def test_wake_ups_are_coalesced(journals: Journals) -> None:
     assert hand_overs < 100
 
 
+async def test_a_follower_that_takes_now_and_then_gets_everything_once(journals: Journals) -> None:
+    """What it is offered amid an append and what it is handed later add up, in order."""
+    journal = await journals.open("a")
+    got: list[tuple[int, bytes]] = []
+
+    def take(segment: Segment) -> bool:
+        if segment.first % 3 == 0:
+            return False
+        got.extend(enumerate(segment.payloads, segment.first))
+        return True
+
+    async def follow() -> None:
+        async for found in journal.follow(0, take=take):
+            assert not isinstance(found, Reset)
+            for segment in found:
+                got.extend(enumerate(segment.payloads, segment.first))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(follow())
+        for number in range(1, 301):
+            journal.append(b"%d" % number)
+            if number % 7 < 4:
+                await asyncio.sleep(0)
+            if number % 60 == 0:
+                await journal.durable()
+        journal.close()
+    assert got == numbered(300)
+
+
 async def test_a_cancelled_follower_leaves_the_others(journals: Journals) -> None:
     """One reader going away in its sleep disturbs nobody."""
     journal = await journals.open("a")
