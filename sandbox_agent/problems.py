@@ -156,6 +156,12 @@ class AgentProcessExited(Problem):
     slug, status, title = "agent_process_exited", 500, "Agent Process Exited"
 
 
+class NotImplementedHere(Problem):
+    """The system the server runs on has no way to do it."""
+
+    slug, status, title = "not_implemented", 501, "Not Implemented"
+
+
 class StreamError(Problem):
     """The agent answered with an error, or not in its protocol; extension ``error`` is its JSON-RPC error."""
 

@@ -15,6 +15,7 @@ from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
 from sandbox_agent.journal import open_journals
+from sandbox_agent.processes import Processes
 from sandbox_agent.sessions import SessionOptions, Sessions
 from sandbox_agent.sessions.outfit import Wardrobe
 from sandbox_agent.supervisor import Supervisor
@@ -54,10 +55,12 @@ class Sandbox:
     servers: AcpServers
     directories: DirectoryConfig
     sessions: Sessions
+    processes: Processes
 
     def __init__(self, config: SandboxConfig, *, emit: Callable[[str, dict[str, Any]], None] | None = None) -> None:
         self.config = config
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
+        self.processes = Processes(self.supervisor)
         self.journals = open_journals(config.store)
         self.agents = Agents(config=config.agents, running=self._uptime_ms, prober=Probe(self.supervisor))
         self.agents.installer = Installer(self.supervisor, root=self.agents.root, environ=self.agents.environ)
@@ -96,6 +99,7 @@ class Sandbox:
 
     async def _start(self) -> None:
         await self.supervisor.start()
+        await self.processes.open()
         await self.journals.start()
         await self.sessions.start()
         self._running = True
@@ -111,6 +115,7 @@ class Sandbox:
         self._running = False
         await self.sessions.stop()
         await self.servers.stop()
+        await self.processes.close()
         await self.supervisor.stop()
         await self.journals.stop()
 

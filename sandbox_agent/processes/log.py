@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
@@ -70,27 +69,52 @@ class ProcessLog:
         """The process has ended: followers end once they have had everything."""
         self.journal.close()
 
-    async def excerpt(
-        self, stream: ProcessLogsStream = "combined", *, tail: int | None = None, since: int | None = None
-    ) -> Excerpt:
-        """What is kept now: entries after ``since``, of these the last ``tail``."""
-        wanted = None if stream == "combined" else SENDERS[stream]
-        after = self.journal.first - 1 if since is None else since
-        if tail is not None and wanted is None:
-            after = max(after, self.journal.head - tail)
-        found: deque[Segment] = deque(maxlen=tail)
+    async def excerpt(self, stream: ProcessLogsStream = "combined", *, after: int) -> Excerpt:
+        """What is kept now of the entries beyond ``after``."""
+        found: list[Segment] = []
         reset = False
         while batch := await self.journal.read(after):
             if isinstance(batch, Reset):
                 after, reset = batch.first - 1, True
                 continue
-            found.extend(segment for segment in batch if wanted is None or segment.sender == wanted)
+            found += _of(stream, batch)
             after = batch[-1].last
-        return Excerpt(list(found), reset)
+        return Excerpt(found, reset)
 
-    async def follow(self, after: int) -> AsyncIterator[list[Segment] | Reset]:
-        """All entries beyond ``after``, those to come as well, until the process has ended and all is read."""
+    async def cursor(
+        self, stream: ProcessLogsStream = "combined", *, tail: int | None = None, since: int | None = None
+    ) -> int:
+        """Where to begin to read: after ``since``, or after so much that ``tail`` entries are left."""
+        oldest = self.journal.first - 1
+        after = oldest if since is None else since
+        if tail is None:
+            return after
+        if stream == "combined":
+            return max(after, self.journal.head - tail)
+        found = (await self.excerpt(stream, after=max(after, oldest))).segments
+        if not tail:
+            return max(after, self.journal.head)
+        return max(after, found[-tail].first - 1) if len(found) >= tail else after
+
+    async def follow(self, after: int, stream: ProcessLogsStream = "combined") -> AsyncIterator[list[Segment] | Reset]:
+        """All entries beyond ``after``, those to come as well, until the process has ended and all is read.
+
+        A cursor beyond the newest entry is from another process of that name: it counts as too old.
+        """
+        if after > self.journal.head:
+            yield Reset(after, self.journal.first)
+            after = self.journal.first - 1
         batches = cast("AsyncGenerator[list[Segment] | Reset, None]", self.journal.follow(after))
         async with aclosing(batches):
             async for batch in batches:
-                yield batch
+                if isinstance(batch, Reset):
+                    yield batch
+                elif found := _of(stream, batch):
+                    yield found
+
+
+def _of(stream: ProcessLogsStream, segments: list[Segment]) -> list[Segment]:
+    if stream == "combined":
+        return segments
+    sender = SENDERS[stream]
+    return [segment for segment in segments if segment.sender == sender]

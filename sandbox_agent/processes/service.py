@@ -16,14 +16,18 @@ from sandbox_agent.processes.process import Process
 from sandbox_agent.processes.restart import Pace
 from sandbox_agent.processes.run import run
 from sandbox_agent.supervisor import Command, SpawnFailed
-from sandbox_agent.wire.processes import ProcessConfig
+from sandbox_agent.tasks import spawn_task
+from sandbox_agent.wire.processes import ProcessConfig, ProcessUsage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox_agent.problems import Problem
-    from sandbox_agent.supervisor import Supervisor
+    from sandbox_agent.supervisor import Supervisor, Usage
     from sandbox_agent.wire.processes import (
         ProcessConfigRequest,
         ProcessCreateRequest,
+        ProcessInfo,
         ProcessOwner,
         ProcessRunRequest,
         ProcessRunResponse,
@@ -39,6 +43,8 @@ DEFAULTS = ProcessConfig(
 )
 INPUT_DEADLINE_S = 5.0
 STOP_WAIT_MS = 2000
+_USAGE_WAIT_S = 0.25
+"""What is used is left out of an answer where the process table takes longer to read (a fork bomb)."""
 KILL_WAIT_MS = 1000
 _TERM = {"TERM": "xterm-256color"}
 _THEIR_FAULT = frozenset(
@@ -161,9 +167,27 @@ class Processes:
             raise NotFound(f"process {name} not found", resource="process", id=name)
         return process
 
-    def list(self, owner: ProcessOwner | None = None) -> list[Process]:
+    def list(self, owner: ProcessOwner | None = None) -> Sequence[Process]:
         """By creation, oldest first."""
         return [process for process in self._processes.values() if owner in {None, process.owner}]
+
+    async def info(self, name: str) -> ProcessInfo:
+        """A process with what it uses now. Raises ``NotFound``."""
+        return (await self._infos([self.get(name)]))[0]
+
+    async def infos(self, owner: ProcessOwner | None = None) -> tuple[ProcessInfo, ...]:
+        """As `list`, with what each uses now."""
+        return await self._infos(self.list(owner))
+
+    async def _infos(self, processes: Sequence[Process]) -> tuple[ProcessInfo, ...]:
+        children = {process.id: process.child for process in processes if process.child and process.alive}
+        used: Sequence[Usage] = ()
+        if children:
+            looking = spawn_task(self._supervisor.usage(list(children.values())), name="measure processes")
+            await asyncio.wait({looking}, timeout=_USAGE_WAIT_S)
+            used = looking.result() if looking.done() else ()
+        usage = {name: _usage(one) for name, one in zip(children, used, strict=False)}
+        return tuple(process.info(usage.get(process.id)) for process in processes)
 
     async def stop(self, name: str, wait_ms: int | None = None) -> Process:
         """SIGTERM to a process and its tree; waits for its end (2 s unless told otherwise)."""
@@ -199,6 +223,10 @@ class Processes:
         if eof:
             process.close_input()
         return written
+
+
+def _usage(used: Usage) -> ProcessUsage:
+    return ProcessUsage(cpu_seconds=used.cpu_seconds, memory_bytes=used.memory_bytes, processes=used.processes)
 
 
 def _command(program: str, args: tuple[str, ...], cwd: str | None, env: dict[str, str]) -> Command:

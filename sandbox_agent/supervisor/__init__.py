@@ -6,5 +6,16 @@ from sandbox_agent.supervisor.child import Child, Command, Exit
 from sandbox_agent.supervisor.environment import DEFAULT_ALLOWED
 from sandbox_agent.supervisor.pipes import PipeReader, PipeWriter
 from sandbox_agent.supervisor.service import SpawnFailed, Supervisor
+from sandbox_agent.supervisor.usage import Usage
 
-__all__ = ["DEFAULT_ALLOWED", "Child", "Command", "Exit", "PipeReader", "PipeWriter", "SpawnFailed", "Supervisor"]
+__all__ = [
+    "DEFAULT_ALLOWED",
+    "Child",
+    "Command",
+    "Exit",
+    "PipeReader",
+    "PipeWriter",
+    "SpawnFailed",
+    "Supervisor",
+    "Usage",
+]

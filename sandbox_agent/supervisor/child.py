@@ -116,7 +116,7 @@ class Child:
         self.exit: Exit | None = None
         self._process = process
         self._pipes = pipes
-        self._token = token.encode()
+        self.token = token.encode()
         self._census = census
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
@@ -198,7 +198,7 @@ class Child:
             await asyncio.sleep(_SETTLE)
             if self._ending is not None or self._gone:
                 return
-            members = proctree.tree(await self._census.take(), self._token, known, self.pid)
+            members = proctree.tree(await self._census.take(), self.token, known, self.pid)
             if self._ending is not None or self._gone:
                 return
             others = [(row, 0) for row in members if row.pid != self.pid and not row.dead]
@@ -240,7 +240,7 @@ class Child:
         while clean < wanted:
             done = self.exit is not None
             rows = await self._census.take()
-            members = proctree.tree(rows, self._token, known, self.pid)
+            members = proctree.tree(rows, self.token, known, self.pid)
             killing = self._loop.time() >= self._kill_at
             if killing or not asked:
                 self._send_group(signal.SIGKILL if killing else signal.SIGTERM)

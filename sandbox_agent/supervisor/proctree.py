@@ -63,6 +63,12 @@ def look(pid: int) -> Process | None:
     return Process(pid, stat) if stat else None
 
 
+def stat_fields(pid: int) -> list[bytes] | None:
+    """The fields of /proc/PID/stat after the command's name; None when the process is gone."""
+    stat = _slurp(f"/proc/{pid}/stat")
+    return stat[stat.rindex(b")") + 2 :].split() if stat else None
+
+
 def _spawns(pid: int) -> bytes:
     environ = b"\0" + _slurp(f"/proc/{pid}/environ")
     at = environ.find(b"\0" + _MARKER)

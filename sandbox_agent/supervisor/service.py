@@ -21,12 +21,14 @@ from sandbox_agent.supervisor import proctree
 from sandbox_agent.supervisor.census import Census
 from sandbox_agent.supervisor.child import Child, Pipes
 from sandbox_agent.supervisor.environment import DEFAULT_ALLOWED, MARKER, child_environment
+from sandbox_agent.supervisor.usage import measure
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox_agent.supervisor.child import Command
+    from sandbox_agent.supervisor.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +95,12 @@ class Supervisor:
 
     def children(self) -> list[Child]:
         return list(self._children.values())
+
+    async def usage(self, children: Sequence[Child]) -> list[Usage]:
+        """What each of these and its tree use now."""
+        rows = await self._census.take()
+        trees = [(child.token, child.pid) for child in children]
+        return await asyncio.get_running_loop().run_in_executor(self._census.executor, measure, rows, trees)
 
     async def spawn(self, command: Command, *, owner: str, stdin: bool = True, stderr: bool = True) -> Child:
         """Start a program on pipes of its own. ``owner`` says in lists and logs what it is for.

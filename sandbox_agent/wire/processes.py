@@ -130,10 +130,11 @@ class ProcessRunResponse(Wire, frozen=True, kw_only=True):
 
 
 class ProcessInputRequest(Wire, frozen=True, kw_only=True):
-    """``encoding`` is ``base64`` (the default), ``utf8`` or ``text``."""
+    """``encoding`` is ``base64`` (the default), ``utf8`` or ``text``. ``eof`` ends the input after the data."""
 
     data: str
     encoding: Literal["base64", "utf8", "text"] | None = None
+    eof: bool = False
 
 
 class ProcessInputResponse(Wire, frozen=True, kw_only=True):
