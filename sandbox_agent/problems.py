@@ -101,6 +101,12 @@ class NoSpace(Problem):
     slug, status, title = "no_space", 507, "Insufficient Storage"
 
 
+class FileFault(Problem):
+    """A disk or a file system failed; extensions ``path`` and ``code``."""
+
+    slug, status, title = "file_fault", 500, "File Fault"
+
+
 class UnsupportedAgent(Problem):
     slug, status, title = "unsupported_agent", 400, "Unsupported Agent"
 
