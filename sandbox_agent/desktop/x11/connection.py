@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from Xlib import X, xauth
+from Xlib.display import _BaseDisplay
 from Xlib.error import ConnectionClosedError, DisplayConnectionError, DisplayNameError, XError
 from Xlib.ext import damage, xfixes
 from Xlib.protocol import display as protocol_display
@@ -35,7 +36,7 @@ READ_BYTES = 1 << 20
 logger = logging.getLogger(__name__)
 
 
-class Connection(protocol_display.Display):
+class Connection(_BaseDisplay):
     """Resources are plain ids here. A reply that is not there by ``limit`` (monotonic) raises `Timeout`.
 
     Requests are made with ``display=connection``; those with ``defer=True`` go out together.
@@ -48,10 +49,10 @@ class Connection(protocol_display.Display):
         self.event_classes = dict(protocol_display.Display.event_classes)
         self.error_classes = dict(protocol_display.Display.error_classes)
         self.first_events: dict[str, int] = {}
-        self._atoms: dict[str, int] = {}
+        self._atom_cache: dict[str, int] = {}
         self._cookie = cookie
         self._poll = select.poll()
-        super().__init__(name)
+        protocol_display.Display.__init__(self, name)  # not the next class: that one would make resources objects
         self.set_error_handler(_unasked)
         self.root: int = self.screen.root
         for extension in ("XTEST", "XFIXES", "DAMAGE", "MIT-SHM"):
@@ -89,12 +90,12 @@ class Connection(protocol_display.Display):
         asked = {
             name: requests.InternAtom(display=self, defer=True, name=name, only_if_exists=False)
             for name in wanted
-            if name not in self._atoms
+            if name not in self._atom_cache
         }
         for name, request in asked.items():
             request.reply()
-            self._atoms[name] = request.atom
-        return {name: self._atoms[name] for name in wanted}
+            self._atom_cache[name] = request.atom
+        return {name: self._atom_cache[name] for name in wanted}
 
     def sync(self) -> None:
         """Until the server has done all that was asked, and its events are here."""

@@ -176,12 +176,17 @@ class Display:
         self._connection.limit = time.monotonic() + DEADLINE
         try:
             self._connection.pending_events()
-            while self._connection.event_queue:
-                event = self._connection.event_queue.pop(0)
-                for handler in self._handlers.get(type(event), ()):
-                    handler(event)
+            self.handle_events()
         except Timeout:  # a stopped server: calls find out by themselves
             logger.debug("the X server does not answer")
+
+    def handle_events(self) -> None:
+        """In the owner thread: hand the events that have been read to their handlers, in their order."""
+        queue = self._connection.event_queue
+        while queue:
+            event = queue.pop(0)
+            for handler in self._handlers.get(type(event), ()):
+                handler(event)
 
     def _wait(self) -> None:
         poll = select.poll()
