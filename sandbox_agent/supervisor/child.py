@@ -10,7 +10,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sandbox_agent.supervisor import proctree
+from sandbox_agent.supervisor import proctree, pty
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sandbox_agent.supervisor.census import Census
+    from sandbox_agent.supervisor.pty import Size, Spawned
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ class Exit:
 
 @dataclass(slots=True)
 class Pipes:
-    """The server's ends of a child's standard streams; -1 where there is none."""
+    """The server's ends of a child's standard streams; -1 where there is none.
+
+    A terminal is both input and output, and stays open until both are closed.
+    """
 
     stdin: int = -1
     stdout: int = -1
@@ -103,7 +107,7 @@ class Child:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: subprocess.Popen[bytes] | Spawned,
         pipes: Pipes,
         *,
         owner: str,
@@ -116,6 +120,7 @@ class Child:
         self.exit: Exit | None = None
         self._process = process
         self._pipes = pipes
+        self._terminal = pipes.stdin == pipes.stdout >= 0
         self.token = token.encode()
         self._census = census
         self._on_gone = on_gone
@@ -145,10 +150,20 @@ class Child:
     def stderr_fd(self) -> int:
         return self._pipes.stderr
 
+    @property
+    def terminal(self) -> bool:
+        """Whether it runs on a terminal of its own."""
+        return self._terminal
+
+    def resize(self, size: Size) -> None:
+        """Change the size of its terminal. Nothing happens when that is closed."""
+        if self._terminal and self._pipes.stdout >= 0:
+            pty.resize(self._pipes.stdout, size)
+
     def close_stdin(self) -> None:
-        if self._pipes.stdin >= 0:
+        if self._pipes.stdin >= 0 and not self.terminal:
             os.close(self._pipes.stdin)
-            self._pipes.stdin = -1
+        self._pipes.stdin = -1
 
     def close_fds(self) -> None:
         """Close our ends of the pipes; readers and writers on them must be closed before."""
@@ -244,6 +259,8 @@ class Child:
             killing = self._loop.time() >= self._kill_at
             if killing or not asked:
                 self._send_group(signal.SIGKILL if killing else signal.SIGTERM)
+                if self._terminal and not killing:
+                    self._send_group(signal.SIGHUP)  # a shell at work in a terminal ignores the other
             alive = await self._strike(members, killing=killing, asked=asked)
             if done and not alive:
                 clean += 1

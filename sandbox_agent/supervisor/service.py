@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox_agent.problems import SandboxAgentError
-from sandbox_agent.supervisor import proctree
+from sandbox_agent.supervisor import proctree, pty
 from sandbox_agent.supervisor.census import Census
 from sandbox_agent.supervisor.child import Child, Pipes
 from sandbox_agent.supervisor.environment import DEFAULT_ALLOWED, MARKER, child_environment
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox_agent.supervisor.child import Command
+    from sandbox_agent.supervisor.pty import Size, Spawned
     from sandbox_agent.supervisor.usage import Usage
 
 log = logging.getLogger(__name__)
@@ -107,11 +108,7 @@ class Supervisor:
 
         Raises SpawnFailed when it cannot be executed.
         """
-        if self._stopped:
-            raise SpawnFailed(command, OSError("the supervisor has stopped"))
-        self._keep()
-        self._spawned += 1
-        token = f"{self._instance}.{self._spawned}/"
+        token = self._token(command)
         theirs: list[int] = []
         ours = Pipes()
         try:
@@ -143,7 +140,35 @@ class Supervisor:
         for fd in (ours.stdin, ours.stdout, ours.stderr):
             if fd >= 0:
                 os.set_blocking(fd, False)
-        child = Child(process, ours, owner=owner, token=token, census=self._census, on_gone=self._forget)
+        return self._adopted(process, ours, owner, token)
+
+    async def spawn_on_terminal(self, command: Command, *, owner: str, size: Size) -> Child:
+        """Start a program on a terminal of its own; one descriptor is its input and output. Raises SpawnFailed."""
+        token = self._token(command)
+        ours = theirs = -1
+        try:
+            ours, theirs = pty.open_terminal(size)
+            env = child_environment(os.environ, self._allow, command.env, token)
+            process = pty.spawn(command.argv, theirs, env, command.cwd)
+        except OSError as error:
+            if ours >= 0:
+                os.close(ours)
+            raise SpawnFailed(command, error) from error
+        finally:
+            if theirs >= 0:
+                os.close(theirs)
+        return self._adopted(process, Pipes(ours, ours), owner, token)
+
+    def _token(self, command: Command) -> str:
+        """What marks the next spawn and all that descends from it. Raises SpawnFailed once stopped."""
+        if self._stopped:
+            raise SpawnFailed(command, OSError("the supervisor has stopped"))
+        self._keep()
+        self._spawned += 1
+        return f"{self._instance}.{self._spawned}/"
+
+    def _adopted(self, process: subprocess.Popen[bytes] | Spawned, pipes: Pipes, owner: str, token: str) -> Child:
+        child = Child(process, pipes, owner=owner, token=token, census=self._census, on_gone=self._forget)
         self._children[child.pid] = child
         return child
 

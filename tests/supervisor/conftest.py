@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -34,8 +34,8 @@ class Remembering(Supervisor):
         super().__init__()
         self.all: list[Child] = []
 
-    async def spawn(self, command: Command, *, owner: str, stdin: bool = True, stderr: bool = True) -> Child:
-        child = await super().spawn(command, owner=owner, stdin=stdin, stderr=stderr)
+    def _adopted(self, *args: Any) -> Child:
+        child = super()._adopted(*args)
         self.all.append(child)
         return child
 
