@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, Self
 
 from sandbox_agent.client import api, discovery, installs, programs
@@ -9,11 +10,13 @@ from sandbox_agent.client.acp import AcpServer
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
 from sandbox_agent.client.local import start_server
+from sandbox_agent.client.processes import Processes
 from sandbox_agent.client.requests import create_request
 from sandbox_agent.client.results import AgentList
 from sandbox_agent.client.session import Session
 from sandbox_agent.client.sync_driver import SyncDriver
 from sandbox_agent.client.target import Target, parse_url
+from sandbox_agent.client.terminal import Terminal
 from sandbox_agent.problems import SandboxAgentError
 from sandbox_agent.wire.agents import AgentInstallRequest
 from sandbox_agent.wire.doctor import DoctorRequest
@@ -21,12 +24,14 @@ from sandbox_agent.wire.doctor import DoctorRequest
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from os import PathLike
     from pathlib import Path
     from types import TracebackType
 
     import httpx2
 
     from sandbox_agent.client.local import LocalServer
+    from sandbox_agent.client.process_results import RunResult
     from sandbox_agent.client.requests import Policy
     from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
@@ -283,6 +288,55 @@ class SandboxAgent(AgentBase):
     def list_acp_servers(self) -> tuple[AcpServerInfo, ...]:
         """The agent processes that run."""
         return self._driver.run(perform(api.acp_servers())).servers
+
+    @property
+    def processes(self) -> Processes:
+        """The processes of the server: start, list, logs, input, signals, limits."""
+        return Processes(self._driver)
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str | PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        max_output_bytes: int | None = None,
+        check: bool = False,
+    ) -> RunResult:
+        """Run a command in the sandbox to its end.
+
+        ``command`` is a line for the shell (``sh``), or a program and its arguments. It has no input; ``env`` is added
+        to its environment. ``timeout`` is in seconds, at most the server's limit (without it, the server's default):
+        when it runs out the command is ended with all it started, and ``timed_out`` says so. Output beyond
+        ``max_output_bytes`` is dropped. With ``check``, anything but success raises :class:`CommandFailed`.
+
+        >>> from sandbox_agent import SandboxAgent
+        >>> with SandboxAgent.start() as agent:
+        ...     agent.run("echo hello | tr a-z A-Z").stdout.strip()
+        'HELLO'
+        """
+        return self.processes.run(
+            command, cwd=cwd, env=env, timeout=timeout, max_output_bytes=max_output_bytes, check=check
+        )
+
+    def terminal(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str | PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cols: int = 80,
+        rows: int = 24,
+    ) -> Terminal:
+        """Start a program in a terminal of its own, and connect to it.
+
+        ``command`` is a program with its arguments, as one text or as a sequence. Closing the terminal, or leaving its
+        ``with`` block, ends the program. `Process.terminal` connects to one that runs.
+        """
+        argv = shlex.split(command) if isinstance(command, str) else command
+        process = self.processes.start(argv, cwd=cwd, env=env, tty=True, cols=cols, rows=rows)
+        return Terminal(self._driver, process.info, owned=True).connect()
 
     def _session(self, info: SessionInfo) -> Session:
         return Session(self._driver, info, give_up_after=self._give_up_after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING, Any, Self
 
 from sandbox_agent.client import api, discovery, installs, programs
@@ -12,9 +13,11 @@ from sandbox_agent.client.async_session import AsyncSession
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
 from sandbox_agent.client.local import start_server
+from sandbox_agent.client.processes import AsyncProcesses
 from sandbox_agent.client.requests import create_request
 from sandbox_agent.client.results import AgentList
 from sandbox_agent.client.target import Target, parse_url
+from sandbox_agent.client.terminal import AsyncTerminal
 from sandbox_agent.problems import SandboxAgentError
 from sandbox_agent.wire.agents import AgentInstallRequest
 from sandbox_agent.wire.doctor import DoctorRequest
@@ -22,12 +25,14 @@ from sandbox_agent.wire.doctor import DoctorRequest
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from os import PathLike
     from pathlib import Path
     from types import TracebackType
 
     import httpx2
 
     from sandbox_agent.client.local import LocalServer
+    from sandbox_agent.client.process_results import RunResult
     from sandbox_agent.client.requests import Policy
     from sandbox_agent.client.results import AgentInfo, DoctorReport, HealthResponse, SessionInfo
     from sandbox_agent.wire.acp import AcpServerInfo
@@ -282,6 +287,40 @@ class AsyncSandboxAgent(AgentBase):
     async def list_acp_servers(self) -> tuple[AcpServerInfo, ...]:
         """The agent processes that run."""
         return (await self._driver.run(perform(api.acp_servers()))).servers
+
+    @property
+    def processes(self) -> AsyncProcesses:
+        """The processes of the server: start, list, logs, input, signals, limits."""
+        return AsyncProcesses(self._driver)
+
+    async def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str | PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the server's, for the command
+        max_output_bytes: int | None = None,
+        check: bool = False,
+    ) -> RunResult:
+        """Run a command in the sandbox to its end; see :meth:`SandboxAgent.run`."""
+        return await self.processes.run(
+            command, cwd=cwd, env=env, timeout=timeout, max_output_bytes=max_output_bytes, check=check
+        )
+
+    async def terminal(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str | PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cols: int = 80,
+        rows: int = 24,
+    ) -> AsyncTerminal:
+        """Start a program in a terminal of its own, and connect to it; see :meth:`SandboxAgent.terminal`."""
+        argv = shlex.split(command) if isinstance(command, str) else command
+        process = await self.processes.start(argv, cwd=cwd, env=env, tty=True, cols=cols, rows=rows)
+        return await AsyncTerminal(self._driver, process.info, owned=True).connect()
 
     def _session(self, info: SessionInfo) -> AsyncSession:
         return AsyncSession(self._driver, info, give_up_after=self._give_up_after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import socket
+import socket as sockets
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator
@@ -19,15 +19,19 @@ from sandbox_agent.client.effects import (
     Do,
     Emit,
     Interrupted,
+    Join,
     LocalFault,
     Open,
     Read,
+    Receive,
     Send,
     Shut,
     Sleep,
+    Transmit,
     TransportFault,
 )
 from sandbox_agent.client.errors import ClientClosed
+from sandbox_agent.client.socket import AsyncSocket
 from sandbox_agent.problems import SandboxAgentError
 from sandbox_agent.tasks import spawn_task
 
@@ -68,18 +72,27 @@ class AsyncDriver:
         self.exited = exited
         if handler is None and target.socket is not None:
             handler = httpx2.AsyncHTTPTransport(uds=target.socket)
+        self._verify = verify
         self._http = httpx2.AsyncClient(transport=handler, **transport.client_options(target, verify))
         self._closed = False
         self._channels: weakref.WeakSet[AsyncChannel] = weakref.WeakSet()
         self._flying: set[asyncio.Task[Any]] = set()
         self.orphans: list[AsyncChannel] = []
 
-    async def run(self, program: Program[T], emit: Callable[[Any], Awaitable[object] | object] | None = None) -> T:
+    async def run(
+        self,
+        program: Program[T],
+        emit: Callable[[Any], Awaitable[object] | object] | None = None,
+        *,
+        channel: AsyncChannel | None = None,
+    ) -> T:
         """Run to the end; emitted values go to ``emit``, awaited if it wants that.
 
-        A cancellation is shown to the program as :class:`Interrupted`, so that it can clean up first.
+        A cancellation is shown to the program as :class:`Interrupted`, so that it can clean up first. What is open on
+        a ``channel`` of the caller's stays so.
         """
-        channel = self.channel()
+        passing = channel is None
+        channel = channel or self.channel()
         try:
             return await self._steps(program, lambda: next(program), channel, emit)
         except SandboxAgentError as error:
@@ -90,7 +103,8 @@ class AsyncDriver:
                     await self._steps(program, lambda: program.throw(Interrupted()), channel, None)
             raise
         finally:
-            await channel.shut()
+            if passing:
+                await channel.shut()
 
     def iterate(self, source: Source) -> AsyncStream[Any]:
         return AsyncStream(self, source)
@@ -112,7 +126,7 @@ class AsyncDriver:
 
     def channel(self) -> AsyncChannel:
         """A place for one stream at a time; :meth:`close` ends it."""
-        channel = AsyncChannel(self._http)
+        channel = AsyncChannel(self._http, AsyncSocket(self.target, self._verify))
         self._channels.add(channel)
         return channel
 
@@ -162,6 +176,9 @@ class AsyncDriver:
                 case Open(request):
                     self._check_open(channel)
                     return await self._fly(channel.open(request))
+                case Join() | Receive() | Transmit():
+                    self._check_open(channel)
+                    return await channel.socket.perform(effect)
                 case Clock():
                     return asyncio.get_running_loop().time()
                 case Sleep(seconds):
@@ -219,10 +236,11 @@ async def _thread(work: Callable[[], T]) -> T:
 
 
 class AsyncChannel:
-    """The one stream that a running program has open."""
+    """The one stream, or socket, that a running program has open."""
 
-    def __init__(self, http: httpx2.AsyncClient) -> None:
+    def __init__(self, http: httpx2.AsyncClient, socket: AsyncSocket) -> None:
         self.aborted = asyncio.Event()
+        self.socket = socket
         self._http = http
         self._response: httpx2.Response | None = None
         self._chunks: AsyncIterator[bytes] | None = None
@@ -254,16 +272,18 @@ class AsyncChannel:
         if response is not None:
             # To the end even when the caller is cancelled meanwhile: half closed, its socket would stay open.
             await asyncio.shield(spawn_task(_close(response), name="sandbox-agent-close"))
+        await self.socket.close()
 
     def abort(self) -> None:
         """Wake a task that waits in here: its read ends when the socket is shut down under it."""
         self.aborted.set()
+        self.socket.abort()
         response = self._response
         network = response.extensions.get("network_stream") if response is not None else None
         raw = network.get_extra_info("socket") if network is not None else None
         if raw is not None:
             with contextlib.suppress(OSError):
-                raw.shutdown(socket.SHUT_RDWR)
+                raw.shutdown(sockets.SHUT_RDWR)
 
     @property
     def streaming(self) -> bool:

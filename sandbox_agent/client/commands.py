@@ -42,10 +42,10 @@ def wait(process_id: str, timeout: float | None) -> Program[ProcessInfo]:
             pause = min(pause * 2, 1.0)
 
 
-def send(process_id: str, data: str | bytes) -> Program[int]:
-    """Write to a process; the number of bytes it took."""
+def send(process_id: str, data: str | bytes, *, eof: bool) -> Program[int]:
+    """Write to a process, and end its input if so asked; the number of bytes it took."""
     written = 0
-    for request in process_calls.input_requests(data):
+    for request in process_calls.input_requests(data, eof=eof):
         answer = yield from perform(process_calls.put_in(process_id, request))
         written += answer.bytes_written
     return written
@@ -60,3 +60,12 @@ def delete(process_id: str) -> Program[None]:
             yield from perform(process_calls.delete(process_id))
         except NotFound:
             return
+
+
+def put_away(process_id: str) -> Program[None]:
+    """End a process, and forget it, whether it runs or not."""
+    try:
+        yield from perform(process_calls.end(process_id, "kill", None))
+        yield from delete(process_id)
+    except (NotFound, ServerUnreachable):
+        return

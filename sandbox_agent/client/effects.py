@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -114,7 +115,38 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Shut:
-    """Closes the open stream."""
+    """Closes the open stream or socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Opens a WebSocket, closing the one before. Answers a :class:`Reply`, of status 101 when it is open."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Answers the socket's next message, ``None`` when it is closed, or :data:`QUIET` after ``timeout`` seconds."""
+
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Sends a text message, or throws :class:`TransportFault`."""
+
+    message: str
+
+
+class Quiet(Enum):
+    """Nothing came."""
+
+    QUIET = "quiet"
+
+
+QUIET: Final = Quiet.QUIET
+Message: TypeAlias = str | bytes | Literal[Quiet.QUIET] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +176,7 @@ class Emit:
     values: tuple[Any, ...]
 
 
-Effect: TypeAlias = Send | Open | Read | Shut | Sleep | Clock | Do | Emit
+Effect: TypeAlias = Send | Open | Read | Shut | Join | Receive | Transmit | Sleep | Clock | Do | Emit
 
 Program: TypeAlias = Generator[Effect, Any, T]
 """Ends with a ``T``."""
@@ -176,3 +208,8 @@ def now() -> Program[float]:
 def do(work: Callable[[], T]) -> Program[T]:
     outcome: T = yield Do(work)
     return outcome
+
+
+def receive(timeout: float | None) -> Program[Message]:
+    message: Message = yield Receive(timeout)
+    return message

@@ -131,3 +131,9 @@ def lines(source: Source) -> Source:
     yield from each(source, visit)
     if rest := cut.rest():
         yield Emit(tuple(rest))
+
+
+def output(process_id: str, which: ProcessLogsStream | None) -> Program[str]:
+    """What is kept of it now, as text."""
+    page = yield from perform(process_calls.logs(process_id, which=which, tail=None, since=None))
+    return b"".join(LogEntry.of(entry).data for entry in page.entries).decode("utf-8", "replace")

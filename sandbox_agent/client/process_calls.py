@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final
 
+from msgspec import json
+
 from sandbox_agent.client.api import HOLD_MARGIN, prefer
 from sandbox_agent.client.asking import ACCEPT_JSON, get, path, query, send, stream
 from sandbox_agent.client.calls import Call, decoder, ignore
 from sandbox_agent.client.effects import Request
-from sandbox_agent.client.process_results import ProcessInfo, RunResult
+from sandbox_agent.client.process_results import ProcessInfo, RunResult, Screen
 from sandbox_agent.wire.base import Wire
 from sandbox_agent.wire.processes import (
     ProcessConfig,
@@ -91,11 +93,17 @@ def run_request(
     )
 
 
-def input_requests(data: str | bytes) -> list[ProcessInputRequest]:
-    """As many as it takes to stay below the server's limit for one."""
+def input_requests(data: str | bytes, *, eof: bool = False) -> list[ProcessInputRequest]:
+    """As many as it takes to stay below the server's limit for one; the last ends the input if so asked."""
     raw = data.encode() if isinstance(data, str) else data
-    pieces = [raw[start : start + PIECE] for start in range(0, len(raw), PIECE)]
-    return [ProcessInputRequest(data=base64.b64encode(piece).decode("ascii")) for piece in pieces]
+    starts = range(0, len(raw), PIECE) or (range(1) if eof else ())
+    return [
+        ProcessInputRequest(
+            data=base64.b64encode(raw[start : start + PIECE]).decode("ascii"),
+            eof=eof and start + PIECE >= len(raw),
+        )
+        for start in starts
+    ]
 
 
 def create(request: ProcessCreateRequest) -> Call[ProcessInfo]:
@@ -167,3 +175,21 @@ def limits() -> Call[ProcessConfig]:
 
 def set_limits(request: ProcessConfigRequest) -> Call[ProcessConfig]:
     return send(ProcessConfig, "POST", "processes", "config", body=request)
+
+
+def screen(process_id: str) -> Call[Screen]:
+    return get(Screen, "processes", process_id, "terminal", "screen")
+
+
+def terminal_socket(process_id: str, received: int) -> Request:
+    """The terminal's socket, from the byte ``received`` of its output on."""
+    asked = query(offset=received) if received else ()
+    return Request("GET", path("processes", process_id, "terminal", "ws"), asked)
+
+
+def input_frames(data: str | bytes) -> list[str]:
+    """What a terminal's socket is sent for some keys."""
+    return [
+        json.encode({"type": "input", "data": request.data, "encoding": "base64"}).decode()
+        for request in input_requests(data)
+    ]

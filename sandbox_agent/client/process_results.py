@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from sandbox_agent.client.errors import CommandFailed
 from sandbox_agent.client.results import Listing, pretty
 from sandbox_agent.wire import processes
+from sandbox_agent.wire.base import Wire
 
 if TYPE_CHECKING:
     from sandbox_agent.wire.processes import ProcessLogsStream
@@ -91,6 +92,30 @@ class LogEntry:
 
     def __repr__(self) -> str:
         return f"<LogEntry {self.sequence} {self.stream} {len(self.data)} bytes>"
+
+
+class Screen(Wire, frozen=True, kw_only=True):
+    """A terminal's screen as text: ``lines`` from the top, without trailing blanks, and the cursor's place from 0."""
+
+    lines: tuple[str, ...]
+    cursor_row: int
+    cursor_col: int
+    cols: int
+    rows: int
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines).rstrip()
+
+    def __str__(self) -> str:
+        return self.text
+
+    _repr_pretty_ = pretty
+
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.screen_html(self.lines)
 
 
 class ProcessList(Listing[ProcessInfo]):

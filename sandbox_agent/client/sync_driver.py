@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import socket
+import socket as sockets
 import threading
 import time
 import weakref
@@ -19,15 +19,19 @@ from sandbox_agent.client.effects import (
     Do,
     Emit,
     Interrupted,
+    Join,
     LocalFault,
     Open,
     Read,
+    Receive,
     Send,
     Shut,
     Sleep,
+    Transmit,
     TransportFault,
 )
 from sandbox_agent.client.errors import ClientClosed
+from sandbox_agent.client.socket import Socket
 from sandbox_agent.problems import SandboxAgentError
 
 if TYPE_CHECKING:
@@ -63,17 +67,21 @@ class SyncDriver:
         self.exited = exited
         if handler is None and target.socket is not None:
             handler = httpx2.HTTPTransport(uds=target.socket)
+        self._verify = verify
         self._http = httpx2.Client(transport=handler, **transport.client_options(target, verify))
         self._closed = threading.Event()
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._lock = threading.Lock()
 
-    def run(self, program: Program[T], emit: Callable[[Any], object] | None = None) -> T:
-        """Run to the end; emitted values go to ``emit``.
+    def run(
+        self, program: Program[T], emit: Callable[[Any], object] | None = None, *, channel: Channel | None = None
+    ) -> T:
+        """Run to the end; emitted values go to ``emit``. What is open on a ``channel`` of the caller's stays so.
 
         A ``KeyboardInterrupt`` is shown to the program as :class:`Interrupted`, so that it can clean up first.
         """
-        channel = self.channel()
+        passing = channel is None
+        channel = channel or self.channel()
         try:
             return self._steps(program, lambda: next(program), channel, emit)
         except SandboxAgentError as error:
@@ -83,7 +91,8 @@ class SyncDriver:
                 self._steps(program, lambda: program.throw(Interrupted()), channel, None)
             raise
         finally:
-            channel.shut()
+            if passing:
+                channel.shut()
 
     def iterate(self, source: Source) -> Stream[Any]:
         return Stream(self, source)
@@ -103,7 +112,7 @@ class SyncDriver:
 
     def channel(self) -> Channel:
         """A place for one stream at a time; :meth:`close` ends it."""
-        channel = Channel(self._http)
+        channel = Channel(self._http, Socket(self.target, self._verify))
         with self._lock:
             self._channels.add(channel)
         return channel
@@ -135,7 +144,7 @@ class SyncDriver:
             return lambda: program.send(outcome)
         return lambda: program.throw(failure)
 
-    def _perform(self, effect: Effect, channel: Channel) -> Any:
+    def _perform(self, effect: Effect, channel: Channel) -> Any:  # noqa: C901 - a case for each effect
         try:
             match effect:
                 case Read():
@@ -147,6 +156,9 @@ class SyncDriver:
                 case Open(request):
                     self._check_open(channel)
                     return channel.open(request)
+                case Join() | Receive() | Transmit():
+                    self._check_open(channel)
+                    return channel.socket.perform(effect)
                 case Clock():
                     return time.monotonic()
                 case Sleep(seconds):
@@ -174,10 +186,11 @@ def _options(request: Request) -> dict[str, Any]:
 
 
 class Channel:
-    """The one stream that a running program has open."""
+    """The one stream, or socket, that a running program has open."""
 
-    def __init__(self, http: httpx2.Client) -> None:
+    def __init__(self, http: httpx2.Client, socket: Socket) -> None:
         self.aborted = threading.Event()
+        self.socket = socket
         self._http = http
         self._response: httpx2.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
@@ -204,16 +217,18 @@ class Channel:
         if response is not None:
             with contextlib.suppress(*transport.FAULTS, OSError):
                 response.close()
+        self.socket.close()
 
     def abort(self) -> None:
         """Wake a thread that waits in here: its read ends when the socket is shut down under it."""
         self.aborted.set()
+        self.socket.abort()
         response = self._response
         network = response.extensions.get("network_stream") if response is not None else None
         raw = network.get_extra_info("socket") if network is not None else None
         if raw is not None:
             with contextlib.suppress(OSError):
-                raw.shutdown(socket.SHUT_RDWR)
+                raw.shutdown(sockets.SHUT_RDWR)
 
 
 class Stream(Iterator[T], Generic[T]):
