@@ -52,7 +52,12 @@ class Connection(_BaseDisplay):
         self._atom_cache: dict[str, int] = {}
         self._cookie = cookie
         self._poll = select.poll()
-        protocol_display.Display.__init__(self, name)  # not the next class: that one would make resources objects
+        try:
+            protocol_display.Display.__init__(self, name)  # not the next class: it would make resources objects
+        except (DisplayConnectionError, ConnectionClosedError, Timeout):
+            if "socket" in vars(self):  # refused after all
+                self.socket.close()
+            raise
         self.set_error_handler(_unasked)
         self.root: int = self.screen.root
         for extension in ("XTEST", "XFIXES", "DAMAGE", "MIT-SHM"):

@@ -7,7 +7,6 @@ compressed side by side, each to a flushed part of one deflate stream (RFC 1951,
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import zlib
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 from zlib_ng import zlib_ng
+
+from sandbox_agent.desktop.x11.saving import saved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ LEVEL = 7
 ZLIB_HEADER = b"\x78\x9c"
 UNFILTERED = b"\x00"
 
-WORKERS = min(4, os.cpu_count() or 1)
+WORKERS = min(4, len(os.sched_getaffinity(0)))
 
 _parts = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="png")
 
@@ -79,9 +80,8 @@ def _plain(band: Image.Image) -> bytes:
 
 def _filtered(band: Image.Image) -> bytes:
     """Rows with the filters that Pillow's encoder chooses: stored, not compressed, they are taken out of its file."""
-    file = io.BytesIO()
-    band.save(file, "PNG", compress_level=0)
-    return zlib_ng.decompress(b"".join(_image_data(file.getbuffer())))
+    file = memoryview(saved(band, "PNG", compress_level=0))
+    return zlib_ng.decompress(b"".join(_image_data(file)))
 
 
 def _image_data(file: memoryview) -> Iterator[memoryview]:
