@@ -102,6 +102,7 @@ class Plan:
     def __init__(self, limits: ArchiveLimits | None = None) -> None:
         self.root = Folder()
         self.names: list[bytes] = []
+        self.placed = 0
         self.count = 0
         self._limits = limits or ArchiveLimits()
         self._refused: list[dict[str, str]] = []
@@ -127,8 +128,10 @@ class Plan:
         if len(parts) > self._limits.depth:
             self.refuse(member.name, f"it lies more than {self._limits.depth} folders deep")
             return
-        if self._place(member, parts) and parts and len(self.names) < keep:
-            self.names.append(b"/".join(parts))
+        if self._place(member, parts) and parts:
+            self.placed += 1
+            if len(self.names) < keep:
+                self.names.append(b"/".join(parts))
 
     def _place(self, member: Member, parts: list[bytes]) -> bool:
         if member.kind == "folder":
@@ -179,6 +182,11 @@ class Plan:
         self._refusals += 1
         if len(self._refused) < SHOWN:
             self._refused.append(_told(name, reason))
+
+    def nest(self, parts: list[bytes]) -> None:
+        """Put the whole tree into these folders, the outermost first."""
+        for part in reversed(parts):
+            self.root = Folder(folders={part: self.root})
 
     def check(self) -> None:
         """Raises ``InvalidRequest`` when a member was refused; its ``members`` tell each by name."""

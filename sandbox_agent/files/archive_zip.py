@@ -118,7 +118,7 @@ def _directory(window: Window) -> tuple[int, int, int]:
 
 def _entry(fields: tuple[int, ...], raw: bytes, extra: bytes) -> _Listed:
     flags, method, moment, day, crc, packed, size = fields[5:12]
-    at = fields[17]
+    at = fields[18]
     name = raw
     if not flags & UTF8 and fields[2] != UNIX:
         name = raw.decode("cp437").encode()  # D.1; programs of Unix write the bytes of their own names
@@ -135,7 +135,7 @@ def _entry(fields: tuple[int, ...], raw: bytes, extra: bytes) -> _Listed:
         mtime = int.from_bytes(stamp[1:5], "little", signed=True)
     else:
         mtime = _dos_time(day, moment)
-    mode = fields[16] >> 16 if fields[2] == UNIX else 0
+    mode = fields[17] >> 16 if fields[2] == UNIX else 0
     return _Listed(name, raw, flags, method, crc, values[0], values[1], values[2], mode or None, mtime * 10**9)
 
 

@@ -1,0 +1,234 @@
+"""Archives in and out: many files by one request.
+
+What comes in is spooled, checked to its last member, and only then written; what goes out is made in a thread while it
+is sent. Both take a few mebibytes of memory, whatever the size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar
+
+from sandbox_agent.files import archive_pack as pack
+from sandbox_agent.files.archive_extract import Extraction
+from sandbox_agent.files.archive_plan import ArchiveError, ArchiveLimits, Plan, shown
+from sandbox_agent.files.archive_spool import expand, temporary, zstd_available
+from sandbox_agent.files.archive_tar import read_tar
+from sandbox_agent.files.archive_zip import read_zip
+from sandbox_agent.files.faults import not_a_directory, not_a_file, problem_of
+from sandbox_agent.files.root import split
+from sandbox_agent.problems import InvalidRequest, PermissionDenied, UnsupportedMediaType
+from sandbox_agent.wire.files import FsUploadBatchResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator
+    from typing import IO
+
+    from sandbox_agent.files.archive_spool import Coding
+    from sandbox_agent.files.root import Root
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Form: TypeAlias = Literal["tar", "tar.gz", "zip"]
+
+TAR_TYPES = ("application/x-tar", "application/tar", "application/x-gtar", "application/x-ustar")
+GZIP_TYPES = (
+    "application/gzip",
+    "application/x-gzip",
+    "application/x-gtar-compressed",
+    "application/x-compressed-tar",
+    "application/x-tgz",
+)
+ZSTD_TYPES = ("application/zstd", "application/x-zstd-compressed-tar")
+ZIP_TYPES = ("application/zip", "application/x-zip-compressed")
+UPLOAD_TYPES = TAR_TYPES + GZIP_TYPES + ZSTD_TYPES + ZIP_TYPES
+DOWNLOAD_TYPES: dict[Form, str] = {
+    "tar": "application/x-tar",
+    "tar.gz": "application/gzip",
+    "zip": "application/zip",
+}
+
+TOLD_PATHS = 1024
+_MAGIC: tuple[tuple[bytes, Coding], ...] = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_BATCH = 1 << 20
+
+
+class Archives:
+    """Unpacks into folders and packs them. Paths are absolute, as `paths.absolute` makes them."""
+
+    def __init__(self, root: Root, limits: ArchiveLimits | None = None) -> None:
+        self._root = root
+        self._limits = limits or ArchiveLimits()
+
+    # -- in -------------------------------------------------------------------------------------------------------
+
+    async def unpack(self, path: str, media: str, chunks: AsyncIterable[bytes]) -> FsUploadBatchResponse:
+        """Extract an archive of the media type ``media`` below ``path``, which is made if need be.
+
+        All or nothing is written. Raises ``InvalidRequest`` with the ``members`` that are refused,
+        ``PayloadTooLarge`` beyond the limits, ``UnsupportedMediaType``, and the problems of ``path``.
+        """
+        if media in ZSTD_TYPES:
+            _need_zstd()
+        with ExitStack() as kept:
+            try:
+                anchor, missing = await asyncio.to_thread(self._anchor, path)
+                kept.callback(os.close, anchor)
+                sent = kept.enter_context(temporary(anchor))
+                async for chunk in chunks:
+                    await _in_thread(sent.write, chunk)
+                count, told = await _in_thread(self._extract, sent, media, anchor, missing)
+            except ArchiveError as error:
+                raise error.problem() from error
+            except OSError as error:
+                raise problem_of(error, path) from error
+        base = path.rstrip("/")
+        return FsUploadBatchResponse(paths=tuple(f"{base}/{shown(name)}" for name in told), truncated=count > len(told))
+
+    def _anchor(self, path: str) -> tuple[int, list[bytes]]:
+        """The nearest folder that is there (``O_PATH``), and the names of those that are to be made in it."""
+        missing: list[bytes] = []
+        head = path
+        while True:
+            try:
+                return self._root.open(head, _FOLDER), missing
+            except NotADirectoryError as error:
+                raise not_a_directory(head) from error
+            except FileNotFoundError:
+                if head == self._root.folder:
+                    raise
+                head, name = split(head)
+                missing.insert(0, os.fsencode(name))
+
+    def _extract(self, sent: IO[bytes], media: str, anchor: int, missing: list[bytes]) -> tuple[int, list[bytes]]:
+        """How many members there were, and the names of the first of them."""
+        plan = Plan(self._limits)
+        sent.flush()
+        with ExitStack() as kept:
+            source = sent
+            if media in ZIP_TYPES:
+                source = kept.enter_context(temporary(anchor))
+                for member in read_zip(sent, source, self._limits):
+                    plan.add(member, TOLD_PATHS)
+            else:
+                if (coding := _coding(sent, media)) is not None:
+                    source = kept.enter_context(temporary(anchor))
+                    expand(sent, coding, source, self._limits)
+                for member in read_tar(source.fileno()):
+                    plan.add(member, TOLD_PATHS)
+            plan.check()
+            plan.nest(missing)
+            Extraction(plan, source.fileno(), anchor).run()
+        return plan.placed, plan.names
+
+    # -- out ------------------------------------------------------------------------------------------------------
+
+    async def check(self, path: str) -> None:
+        """Raises the problem because of which ``path`` cannot be packed."""
+        try:
+            os.close(await asyncio.to_thread(self._open, path))
+        except OSError as error:
+            raise problem_of(error, path) from error
+
+    async def pack(self, path: str, form: Form) -> AsyncGenerator[bytes, None]:
+        """The archive of a folder or file, under its own name. Raises the problems of ``path`` before the first."""
+        fd = await asyncio.to_thread(self._open, path)
+        pieces = _pieces(fd, os.fsencode(path.rpartition("/")[2]), form)
+        ahead: asyncio.Future[bytes] | None = None
+        try:
+            ahead = _next(pieces)
+            while batch := await asyncio.shield(ahead):
+                ahead = _next(pieces)
+                yield batch
+        except OSError as error:
+            raise problem_of(error, os.fsdecode(error.filename) if error.filename else path) from error
+        finally:
+            if ahead is not None:
+                await _ended(ahead)
+            pieces.close()
+            os.close(fd)
+
+    def _open(self, path: str) -> int:
+        fd = self._root.open(path, _READ)
+        try:
+            _check_packable(fd, path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+
+def _check_packable(fd: int, path: str) -> None:
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise not_a_file(path)
+    if stat.S_ISDIR(mode) and os.geteuid() != 0 and (name := pack.unreadable(fd)) is not None:
+        inside = f"{path.rstrip('/')}/{os.fsdecode(name)}"
+        raise PermissionDenied(f"no permission for {inside}", code="no_permission", path=inside)
+
+
+def _need_zstd() -> None:
+    if not zstd_available():
+        raise UnsupportedMediaType(
+            "Zstandard archives cannot be read: the zstandard package is not installed",
+            hint='pip install "sandbox-agent-jupyter[zstd]"',
+        )
+
+
+def _coding(sent: IO[bytes], media: str) -> Coding | None:
+    """The compression of a tar archive: the one it is sent as, or, where it is sent as a plain one, what it shows."""
+    if media in GZIP_TYPES:
+        return "gzip"
+    if media in ZSTD_TYPES:
+        return "zstd"
+    if media not in TAR_TYPES:
+        raise InvalidRequest(f"no archive is of the type {media or 'unknown'}")
+    head = os.pread(sent.fileno(), 4, 0)
+    coding = next((coding for magic, coding in _MAGIC if head.startswith(magic)), None)
+    if coding == "zstd":
+        _need_zstd()
+    return coding
+
+
+def _pieces(fd: int, name: bytes, form: Form) -> Generator[bytes, None, None]:
+    entries = pack.walk(fd, name)
+    if form == "zip":
+        return pack.zipped(entries)
+    return pack.gzipped(pack.tar(entries)) if form == "tar.gz" else pack.tar(entries)
+
+
+async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The thread is waited for even when the request is cancelled: it is at work with what is closed next."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await _ended(task)
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    """Until it has ended, however it does."""
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
+
+
+def _next(pieces: Iterator[bytes]) -> asyncio.Future[bytes]:
+    return asyncio.ensure_future(asyncio.to_thread(_batch, pieces))
+
+
+def _batch(pieces: Iterator[bytes]) -> bytes:
+    """About a mebibyte; empty at the end."""
+    taken: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        taken.append(piece)
+        size += len(piece)
+        if size >= _BATCH:
+            break
+    return b"".join(taken)
