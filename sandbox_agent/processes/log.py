@@ -6,12 +6,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from sandbox_agent.journal import Reset, Retention, Sender
+from sandbox_agent.journal import Journals, Limits, Reset, Retention, Sender
+from sandbox_agent.processes.store import LogStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from sandbox_agent.journal import Journal, Journals, Segment
+    from sandbox_agent.journal import Journal, Segment
+    from sandbox_agent.processes.spool import Spool
     from sandbox_agent.wire.processes import ProcessLogsStream
 
 Stream: TypeAlias = Literal["stdout", "stderr", "pty"]
@@ -19,6 +21,14 @@ Stream: TypeAlias = Literal["stdout", "stderr", "pty"]
 #: A segment's sender is the stream it came from.
 SENDERS: dict[Stream, Sender] = {"stdout": Sender.AGENT, "stderr": Sender.CLIENT, "pty": Sender.SERVER}
 STREAMS: dict[Sender, Stream] = {sender: stream for stream, sender in SENDERS.items()}
+
+
+#: For followers that are behind, beyond the limit, in the temporary file.
+HOLD_BYTES = 1 << 30
+#: What an entry takes in memory, wherever its bytes are.
+ENTRY_COST = 256
+_TUNE_EVERY = 512
+_WINDOW_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,45 +39,106 @@ class Excerpt:
     reset: bool
 
 
+class Logs:
+    """The logs of all processes: their newest entries in memory, the others in a temporary file."""
+
+    def __init__(self, spool: Spool | None = None) -> None:
+        self.store = LogStore(spool)
+        self._journals = Journals(self.store, limits=Limits(window_bytes=_WINDOW_BYTES))
+
+    async def start(self) -> None:
+        await self._journals.start()
+
+    async def stop(self) -> None:
+        await self._journals.stop()
+        self.store.close()
+
+    async def open(self, name: str, limit: int) -> ProcessLog:
+        """A log of ``limit`` bytes, about."""
+        return ProcessLog(await self._journals.open(name), self.store, limit)
+
+    async def delete(self, name: str) -> None:
+        await self._journals.delete(name)
+
+
+class _Reader:
+    """Where a follower is; it is not passed by ``holding`` while there is room."""
+
+    __slots__ = ("cursor", "holding")
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.holding = True
+
+
 class ProcessLog:
     """The log of one process: any number of readers, each at its own pace.
 
-    ``journal`` is the plain journal below: its payloads are the bytes that were read, one entry a segment.
+    ``journal`` is the plain journal below: its payloads are the bytes that were read, one entry a segment. The oldest
+    go when there is more than ``limit``, but not before who follows has had them, as long as ``HOLD_BYTES`` suffice.
     """
 
-    def __init__(self, journal: Journal, limit: int) -> None:
+    def __init__(self, journal: Journal, store: LogStore, limit: int) -> None:
         self.journal = journal
-        self._limit = limit
-        journal.retention = Retention(max_bytes=limit)
+        self._store = store
+        self._readers: list[_Reader] = []
+        self._tune_at = 0
+        self.limit = limit
 
-    @classmethod
-    async def open(cls, journals: Journals, name: str, limit: int) -> ProcessLog:
-        return cls(await journals.open(name), limit)
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return self._store.size(self.journal.number)
 
     @property
     def limit(self) -> int:
-        """Bytes that are kept, about; may be changed at any time."""
+        """Bytes that are kept for those to come, about, an entry counted as ``ENTRY_COST`` and its own."""
         return self._limit
 
     @limit.setter
     def limit(self, limit: int) -> None:
         self._limit = limit
-        self.journal.retention = Retention(max_bytes=limit)
+        self._tune()
 
     def append(self, stream: Stream, data: bytes) -> int:
         """Adds an entry, also after `close` (a daemon's late words); its sequence."""
         journal = self.journal
-        if not journal.closed:
-            return journal.append(data, SENDERS[stream])
-        journal.reopen()
-        try:
-            return journal.append(data, SENDERS[stream])
-        finally:
-            journal.close()
+        if journal.closed:
+            journal.reopen()
+            try:
+                return journal.append(data, SENDERS[stream])
+            finally:
+                journal.close()
+        head = journal.append(data, SENDERS[stream])
+        if head >= self._tune_at:
+            self._tune()
+        if self._readers and self.size > self._limit:
+            self._hold()
+        return head
 
     def close(self) -> None:
         """The process has ended: followers end once they have had everything."""
         self.journal.close()
+        self._store.ended(self.journal.number)
+
+    def _tune(self) -> None:
+        """Tells the journal how many bytes of payload the limit comes to."""
+        journal = self.journal
+        self._tune_at = journal.head + _TUNE_EVERY
+        entries = journal.head + 1 - journal.first
+        size = self.size
+        share = size / (size + ENTRY_COST * entries) if entries else 1.0
+        journal.retention = Retention(max_bytes=int(self._limit * share))
+
+    def _hold(self) -> None:
+        """Nothing goes that a follower still wants, while there is room for it."""
+        most = 0 if self._store.full else self._limit + HOLD_BYTES
+        holding = [reader for reader in self._readers if reader.holding]
+        if holding and self.size > most:
+            slowest = min(holding, key=_cursor)
+            slowest.holding = False
+            holding.remove(slowest)
+        self.journal.retain_after = min(map(_cursor, holding)) if holding else None
 
     async def excerpt(self, stream: ProcessLogsStream = "combined", *, after: int) -> Excerpt:
         """What is kept now of the entries beyond ``after``."""
@@ -104,13 +175,28 @@ class ProcessLog:
         if after > self.journal.head:
             yield Reset(after, self.journal.first)
             after = self.journal.first - 1
+        reader = _Reader(after)
+        self._readers.append(reader)
         batches = cast("AsyncGenerator[list[Segment] | Reset, None]", self.journal.follow(after))
-        async with aclosing(batches):
-            async for batch in batches:
-                if isinstance(batch, Reset):
-                    yield batch
-                elif found := _of(stream, batch):
-                    yield found
+        try:
+            async with aclosing(batches):
+                async for batch in batches:
+                    if isinstance(batch, Reset):
+                        yield batch
+                        reader.cursor = batch.first - 1
+                    else:
+                        if found := _of(stream, batch):
+                            yield found
+                        reader.cursor = batch[-1].last
+                    reader.holding = True
+                    self._hold()
+        finally:
+            self._readers.remove(reader)
+            self._hold()
+
+
+def _cursor(reader: _Reader) -> int:
+    return reader.cursor
 
 
 def _of(stream: ProcessLogsStream, segments: list[Segment]) -> list[Segment]:

@@ -7,17 +7,20 @@ import contextlib
 import math
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sandbox_agent.problems import Conflict
 from sandbox_agent.processes import restart
 from sandbox_agent.processes.pump import Pump
 from sandbox_agent.processes.stdin import InputPipe
-from sandbox_agent.supervisor import Exit, SpawnFailed
+from sandbox_agent.supervisor import Exit, PipeReader, Size, SpawnFailed, TerminalReader
 from sandbox_agent.tasks import spawn_task
 from sandbox_agent.wire.processes import ProcessInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox_agent.processes.log import ProcessLog, Stream
     from sandbox_agent.supervisor import Child, Command, Supervisor
     from sandbox_agent.wire.processes import ProcessCreateRequest, ProcessOwner, ProcessUsage
@@ -45,6 +48,7 @@ class Process:
         supervisor: Supervisor,
         output: ProcessLog,
         pace: restart.Pace,
+        on_end: Callable[[Process], None],
     ) -> None:
         self.id = name
         self.request = request
@@ -56,9 +60,11 @@ class Process:
         self.created_at_ms = time.time_ns() // 1_000_000
         self.exited_at_ms: int | None = None
         self.restarts = 0
+        self.size = Size(request.cols or 80, request.rows or 24) if request.tty else None
         self._command = command
         self._supervisor = supervisor
         self._pace = pace
+        self._on_end = on_end
         self._pump: Pump | None = None
         self._input: InputPipe | None = None
         self._stopping = False
@@ -100,6 +106,8 @@ class Process:
             pid=self.child.pid if self.child is not None and self.child.exit is None else None,
             exit_code=ended.code if ended else None,
             signal=ended.signal if ended else None,
+            cols=self.size.cols if self.size else None,
+            rows=self.size.rows if self.size else None,
             restart_policy=request.restart_policy if kept else None,
             restarts=self.restarts if kept else None,
             usage=usage,
@@ -162,16 +170,24 @@ class Process:
         self._stopping = True
         self._hurry.set()
 
+    def resize(self, size: Size) -> None:
+        """Change the size of its terminal. Raises ``Conflict`` where it has none."""
+        if self.size is None:
+            raise Conflict("process has no terminal", id=self.id)
+        self.size = size
+        if self.child is not None:
+            self.child.resize(size)
+
     async def _spawn(self) -> None:
-        child = await self._supervisor.spawn(self._command, owner=self.id)
+        if self.size is not None:
+            child = await self._supervisor.spawn_on_terminal(self._command, owner=self.id, size=self.size)
+            self._pump = Pump({child.stdout_fd: partial(self._say, "pty")}, TerminalReader)
+        else:
+            child = await self._supervisor.spawn(self._command, owner=self.id)
+            outputs = {child.stdout_fd: partial(self._say, "stdout"), child.stderr_fd: partial(self._say, "stderr")}
+            self._pump = Pump(outputs, PipeReader)
         self.child = child
         self._input = InputPipe(child.stdin_fd)
-        self._pump = Pump(
-            {
-                child.stdout_fd: lambda data: self._say("stdout", data),
-                child.stderr_fd: lambda data: self._say("stderr", data),
-            }
-        )
 
     def _say(self, stream: Stream, data: bytes) -> None:
         self.log.append(stream, data)
@@ -250,6 +266,7 @@ class Process:
                 async with asyncio.timeout(LATE_S):
                     await pump.ended.wait()
         self.log.close()
+        self._on_end(self)
         if pump is not None and child is not None:
             await pump.ended.wait()
             pump.close()

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class Pump:
     """``outputs`` are descriptors and who gets what comes from them. ``ended`` is set when all are at their end."""
 
-    def __init__(self, outputs: Mapping[int, Callable[[bytes], None]]) -> None:
+    def __init__(self, outputs: Mapping[int, Callable[[bytes], None]], reader: type[PipeReader] = PipeReader) -> None:
         self.ended = asyncio.Event()
         self._open = len(outputs)
-        self._readers = {fd: PipeReader(fd, take, self._end) for fd, take in outputs.items()}
+        self._readers = {fd: reader(fd, take, self._end) for fd, take in outputs.items()}
 
     def _end(self) -> None:
         self._open -= 1
@@ -31,7 +31,7 @@ class Pump:
         """Take what is there at this moment, and no more: somebody may go on writing without end."""
         for fd, reader in self._readers.items():
             if not reader.eof:
-                (waiting,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))
+                (waiting,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
                 reader.drain(waiting)
 
     def close(self) -> None:

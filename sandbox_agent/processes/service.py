@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sandbox_agent.journal import open_journals
 from sandbox_agent.problems import Conflict, InvalidRequest, NotFound, PayloadTooLarge, StreamError
-from sandbox_agent.processes.log import ProcessLog
+from sandbox_agent.processes.log import Logs
 from sandbox_agent.processes.process import Process
 from sandbox_agent.processes.restart import Pace
 from sandbox_agent.processes.run import run
@@ -41,6 +40,10 @@ DEFAULTS = ProcessConfig(
     max_log_bytes_per_process=10 << 20,
     max_input_bytes_per_request=64 << 10,
 )
+ENDED_LOG_BYTES = 256 << 20
+"""Of the logs of all processes that have ended."""
+ENDED_PROCESSES = 4096
+"""That are remembered; the oldest are forgotten."""
 INPUT_DEADLINE_S = 5.0
 STOP_WAIT_MS = 2000
 _USAGE_WAIT_S = 0.25
@@ -79,21 +82,22 @@ class Processes:
         pace: Pace | None = None,
     ) -> None:
         self._supervisor = supervisor
-        self._journals = open_journals("memory:")
+        self._logs = Logs()
         self._config = config
         self._input_deadline = input_deadline
         self._pace = pace or Pace()
         self._processes: dict[str, Process] = {}
+        self._ended: dict[str, None] = {}
         self._last = 0
 
     async def open(self) -> None:
         """Before anything else."""
-        await self._journals.start()
+        await self._logs.start()
 
     async def close(self) -> None:
         """End every process with its whole tree."""
         await asyncio.gather(*(process.end() for process in self._processes.values()))
-        await self._journals.stop()
+        await self._logs.stop()
 
     @property
     def config(self) -> ProcessConfig:
@@ -108,7 +112,8 @@ class Processes:
             config = msgspec.structs.replace(config, default_run_timeout_ms=config.max_run_timeout_ms)
         self._config = config
         for process in self._processes.values():
-            process.log.limit = config.max_log_bytes_per_process
+            if process.log.limit:
+                process.log.limit = config.max_log_bytes_per_process
         return config
 
     async def start(
@@ -135,15 +140,16 @@ class Processes:
             owner=owner,
             session_id=session_id,
             supervisor=self._supervisor,
-            output=await ProcessLog.open(self._journals, name, self._config.max_log_bytes_per_process),
+            output=await self._logs.open(name, self._config.max_log_bytes_per_process),
             pace=self._pace,
+            on_end=self._note_end,
         )
         self._processes[name] = process
         try:
             await process.launch()
         except SpawnFailed as error:
             del self._processes[name]
-            await self._journals.delete(name)
+            await self._logs.delete(name)
             raise _cannot_start(error) from error
         return process
 
@@ -207,8 +213,25 @@ class Processes:
         if process.running:
             raise Conflict(f"process {name} is running", hint="stop or kill it first", id=name)
         del self._processes[name]
+        self._ended.pop(name, None)
         await process.end(0)
-        await self._journals.delete(name)
+        await self._logs.delete(name)
+
+    def _note_end(self, process: Process) -> None:
+        """What has ended is kept within bounds: of logs the oldest go first, which their readers are told."""
+        if self._processes.get(process.id) is not process:
+            return
+        self._ended[process.id] = None
+        total = 0
+        for name in reversed(self._ended):
+            log = self._processes[name].log
+            total += log.size
+            if total > ENDED_LOG_BYTES and log.limit:
+                total -= log.size
+                log.limit = 0
+                total += log.size
+        if len(self._ended) > ENDED_PROCESSES:
+            spawn_task(self.delete(next(iter(self._ended))), name="forget the oldest process")
 
     async def input(self, name: str, data: bytes, *, eof: bool = False) -> int:
         """Write to a process's input, then end the input if ``eof``; the bytes written.
