@@ -9,6 +9,7 @@ from sandbox_agent.client import api, discovery, installs, programs
 from sandbox_agent.client.acp import AcpServer
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
+from sandbox_agent.client.fs import FileSystem
 from sandbox_agent.client.local import start_server
 from sandbox_agent.client.processes import Processes
 from sandbox_agent.client.requests import create_request
@@ -288,6 +289,11 @@ class SandboxAgent(AgentBase):
     def list_acp_servers(self) -> tuple[AcpServerInfo, ...]:
         """The agent processes that run."""
         return self._driver.run(perform(api.acp_servers())).servers
+
+    @property
+    def fs(self) -> FileSystem:
+        """The files of the server: list, read, write, move, delete, upload, download, watch, search."""
+        return FileSystem(self._driver)
 
     @property
     def processes(self) -> Processes:

@@ -141,8 +141,8 @@ def fork_session(session_id: str, request: SessionForkRequest, *, repeatable: bo
     )
 
 
-def destroy_session(session_id: str, *, repeatable: bool) -> Call[None]:
-    return Call(Request("DELETE", path("sessions", session_id), headers=(ACCEPT_JSON,)), ignore, repeatable)
+def destroy_session(session_id: str) -> Call[None]:
+    return Call(Request("DELETE", path("sessions", session_id), headers=(ACCEPT_JSON,)), ignore)
 
 
 def cancel(session_id: str) -> Call[SessionInfo]:

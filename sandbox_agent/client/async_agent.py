@@ -12,6 +12,7 @@ from sandbox_agent.client.async_driver import AsyncDriver
 from sandbox_agent.client.async_session import AsyncSession
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
+from sandbox_agent.client.fs import AsyncFileSystem
 from sandbox_agent.client.local import start_server
 from sandbox_agent.client.processes import AsyncProcesses
 from sandbox_agent.client.requests import create_request
@@ -287,6 +288,11 @@ class AsyncSandboxAgent(AgentBase):
     async def list_acp_servers(self) -> tuple[AcpServerInfo, ...]:
         """The agent processes that run."""
         return (await self._driver.run(perform(api.acp_servers()))).servers
+
+    @property
+    def fs(self) -> AsyncFileSystem:
+        """The files of the server: list, read, write, move, delete, upload, download, watch, search."""
+        return AsyncFileSystem(self._driver)
 
     @property
     def processes(self) -> AsyncProcesses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -12,7 +12,14 @@ import msgspec
 from sandbox_agent.client.backoff import Backoff
 from sandbox_agent.client.effects import Sleep, TransportFault, now, send
 from sandbox_agent.client.errors import START_HINT, ProtocolMismatch, ServerUnreachable
-from sandbox_agent.problems import InvalidRequest, PermissionDenied, TokenInvalid, from_document
+from sandbox_agent.problems import (
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    SessionNotFound,
+    TokenInvalid,
+    from_document,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +70,17 @@ def perform(call: Call[T], patience: float | None = BRIEF) -> Program[T]:
         if not again or (patience is not None and spent + pause > patience):
             raise error
         yield Sleep(pause)
+
+
+def gone(call: Call[None]) -> Program[None]:
+    """Remove something; a lost answer is no reason to say that it was not there."""
+    try:
+        yield from perform(replace(call, repeatable=False))
+    except ServerUnreachable:
+        try:
+            yield from perform(replace(call, repeatable=True))
+        except (NotFound, SessionNotFound):
+            return
 
 
 def unreachable(fault: TransportFault) -> ServerUnreachable:

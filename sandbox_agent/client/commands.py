@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox_agent.client import process_calls
-from sandbox_agent.client.calls import perform
+from sandbox_agent.client.calls import gone, perform
 from sandbox_agent.client.effects import Sleep, now
 from sandbox_agent.client.errors import ProcessTimeout, ServerUnreachable
 from sandbox_agent.client.programs import HOLD
@@ -51,21 +51,10 @@ def send(process_id: str, data: str | bytes, *, eof: bool) -> Program[int]:
     return written
 
 
-def delete(process_id: str) -> Program[None]:
-    """Forget a process; a lost answer is no reason to say that it was not there."""
-    try:
-        yield from perform(process_calls.delete(process_id))
-    except ServerUnreachable:
-        try:
-            yield from perform(process_calls.delete(process_id))
-        except NotFound:
-            return
-
-
 def put_away(process_id: str) -> Program[None]:
     """End a process, and forget it, whether it runs or not."""
     try:
         yield from perform(process_calls.end(process_id, "kill", None))
-        yield from delete(process_id)
+        yield from gone(process_calls.delete(process_id))
     except (NotFound, ServerUnreachable):
         return

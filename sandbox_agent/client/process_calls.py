@@ -142,7 +142,7 @@ def end(process_id: str, how: str, wait: float | None) -> Call[ProcessInfo]:
 
 
 def delete(process_id: str) -> Call[None]:
-    return Call(Request("DELETE", path("processes", process_id), headers=(ACCEPT_JSON,)), ignore, repeatable=False)
+    return Call(Request("DELETE", path("processes", process_id), headers=(ACCEPT_JSON,)), ignore)
 
 
 def put_in(process_id: str, request: ProcessInputRequest) -> Call[ProcessInputResponse]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from sandbox_agent.client import commands, logs, process_calls
-from sandbox_agent.client.calls import perform
+from sandbox_agent.client.calls import gone, perform
 from sandbox_agent.client.process_results import ProcessList
 from sandbox_agent.client.terminal import AsyncTerminal, Terminal
 from sandbox_agent.wire.processes import ProcessConfigRequest
@@ -134,7 +134,7 @@ class Process(ProcessBase):
 
     def delete(self) -> None:
         """Forget it with its log. Raises :class:`Conflict` while it runs."""
-        self._driver.run(commands.delete(self.id))
+        self._driver.run(gone(process_calls.delete(self.id)))
 
     def terminal(self) -> Terminal:
         """Its terminal, if it was started with one; what is on its screen is seen again."""
@@ -215,7 +215,7 @@ class AsyncProcess(ProcessBase):
 
     async def delete(self) -> None:
         """See :meth:`Process.delete`."""
-        await self._driver.run(commands.delete(self.id))
+        await self._driver.run(gone(process_calls.delete(self.id)))
 
     async def terminal(self) -> AsyncTerminal:
         """See :meth:`Process.terminal`."""

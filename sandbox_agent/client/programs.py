@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from sandbox_agent.client import api
-from sandbox_agent.client.calls import BRIEF, FOREVER, perform
+from sandbox_agent.client.calls import BRIEF, FOREVER, gone, perform
 from sandbox_agent.client.effects import Emit, Interrupted, Sleep, TransportFault, now
 from sandbox_agent.client.errors import PromptTimeout, ServerUnreachable
 from sandbox_agent.client.results import (
@@ -19,10 +19,8 @@ from sandbox_agent.client.states import ENDED, EventsState, PermissionsState, Tr
 from sandbox_agent.client.stream import follow
 from sandbox_agent.problems import (
     Conflict,
-    NotFound,
     SandboxAgentError,
     SessionAlreadyExists,
-    SessionNotFound,
     from_document,
 )
 from sandbox_agent.wire.sessions import PermissionAnswer, PromptRequest, SessionUpdateRequest
@@ -94,14 +92,8 @@ def resume_session(session_id: str) -> Program[SessionInfo]:
 
 
 def destroy_session(session_id: str) -> Program[None]:
-    """End and forget a session; a lost answer is no reason to say that it was not there."""
-    try:
-        yield from perform(api.destroy_session(session_id, repeatable=False))
-    except ServerUnreachable:
-        try:
-            yield from perform(api.destroy_session(session_id, repeatable=True))
-        except (NotFound, SessionNotFound):
-            return
+    """End and forget a session."""
+    yield from gone(api.destroy_session(session_id))
 
 
 def answer(session_id: str, request_id: str, choice: str) -> Program[PermissionInfo]:
