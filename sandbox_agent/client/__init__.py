@@ -13,16 +13,25 @@ from sandbox_agent.client.async_session import AsyncPromptHandle, AsyncSession
 from sandbox_agent.client.errors import (
     ClientClosed,
     ClientError,
+    CommandFailed,
     ContentNotSupported,
+    FileChanged,
     NoServerFound,
+    ProcessTimeout,
     PromptTimeout,
     ProtocolMismatch,
     ServerExited,
     ServerStartFailed,
     ServerUnreachable,
+    TerminalClosed,
+    TerminalTimeout,
 )
+from sandbox_agent.client.file_results import EntryList, FileEntry, FileInfo, Transfer, WriteResult
+from sandbox_agent.client.fs import AsyncFileSystem, FileSystem
 from sandbox_agent.client.local import LocalServer
 from sandbox_agent.client.permissions import AsyncPermissionWatch, PermissionWatch
+from sandbox_agent.client.process_results import LogEntry, ProcessInfo, ProcessList, RunResult, Screen
+from sandbox_agent.client.processes import AsyncProcess, AsyncProcesses, Process, Processes
 from sandbox_agent.client.results import (
     AcpMessage,
     AgentInfo,
@@ -41,6 +50,7 @@ from sandbox_agent.client.results import (
 )
 from sandbox_agent.client.session import PromptHandle, Session
 from sandbox_agent.client.sync_driver import Stream
+from sandbox_agent.client.terminal import AsyncTerminal, Terminal
 
 __all__ = [
     "AcpMessage",
@@ -48,29 +58,47 @@ __all__ = [
     "AgentInfo",
     "AgentList",
     "AsyncAcpServer",
+    "AsyncFileSystem",
     "AsyncPermissionWatch",
+    "AsyncProcess",
+    "AsyncProcesses",
     "AsyncPromptHandle",
     "AsyncSandboxAgent",
     "AsyncSession",
     "AsyncSessionList",
     "AsyncStream",
+    "AsyncTerminal",
     "ClientClosed",
     "ClientError",
+    "CommandFailed",
     "ContentNotSupported",
+    "EntryList",
     "EventPage",
+    "FileChanged",
+    "FileEntry",
+    "FileInfo",
+    "FileSystem",
     "HealthResponse",
     "LocalServer",
+    "LogEntry",
     "NoServerFound",
     "PermissionInfo",
     "PermissionList",
     "PermissionWatch",
+    "Process",
+    "ProcessInfo",
+    "ProcessList",
+    "ProcessTimeout",
+    "Processes",
     "PromptHandle",
     "PromptInfo",
     "PromptList",
     "PromptResult",
     "PromptTimeout",
     "ProtocolMismatch",
+    "RunResult",
     "SandboxAgent",
+    "Screen",
     "ServerExited",
     "ServerStartFailed",
     "ServerUnreachable",
@@ -79,6 +107,11 @@ __all__ = [
     "SessionInfo",
     "SessionList",
     "Stream",
+    "Terminal",
+    "TerminalClosed",
+    "TerminalTimeout",
     "Transcript",
     "TranscriptChange",
+    "Transfer",
+    "WriteResult",
 ]

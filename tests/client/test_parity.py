@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from sandbox_agent.client import acp, agent, async_agent, async_driver, async_session, permissions, session, sync_driver
+from sandbox_agent.client import (
+    acp,
+    agent,
+    async_agent,
+    async_driver,
+    async_session,
+    fs,
+    permissions,
+    processes,
+    session,
+    sync_driver,
+    terminal,
+)
 
 TWINS: list[tuple[type, type]] = [
     (agent.SandboxAgent, async_agent.AsyncSandboxAgent),
@@ -16,6 +28,10 @@ TWINS: list[tuple[type, type]] = [
     (session.PromptHandle, async_session.AsyncPromptHandle),
     (acp.AcpServer, acp.AsyncAcpServer),
     (permissions.PermissionWatch, permissions.AsyncPermissionWatch),
+    (fs.FileSystem, fs.AsyncFileSystem),
+    (processes.Processes, processes.AsyncProcesses),
+    (processes.Process, processes.AsyncProcess),
+    (terminal.Terminal, terminal.AsyncTerminal),
 ]
 
 # Protocols of the language that have an awaited name.

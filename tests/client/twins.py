@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sandbox_agent.client import (
     AsyncAcpServer,
+    AsyncFileSystem,
     AsyncPermissionWatch,
+    AsyncProcess,
+    AsyncProcesses,
     AsyncPromptHandle,
     AsyncSandboxAgent,
     AsyncSession,
+    AsyncTerminal,
 )
 from sandbox_agent.client.async_agent import AsyncSessionList
 from sandbox_agent.client.async_driver import AsyncStream
@@ -19,7 +23,18 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
-_AWAITED = (AsyncSandboxAgent, AsyncSession, AsyncPromptHandle, AsyncAcpServer, AsyncSessionList, AsyncPermissionWatch)
+_AWAITED = (
+    AsyncSandboxAgent,
+    AsyncSession,
+    AsyncPromptHandle,
+    AsyncAcpServer,
+    AsyncSessionList,
+    AsyncPermissionWatch,
+    AsyncFileSystem,
+    AsyncProcesses,
+    AsyncProcess,
+    AsyncTerminal,
+)
 
 
 class Blocking:
