@@ -14,6 +14,7 @@ from sandbox_agent.agents.credentials import secrets
 from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
+from sandbox_agent.files import Files
 from sandbox_agent.journal import open_journals
 from sandbox_agent.processes import Processes
 from sandbox_agent.sessions import SessionOptions, Sessions
@@ -35,7 +36,8 @@ class SandboxConfig:
 
     ``store`` is a path or a URL (`memory:`, `sqlite:///...`, `postgresql://...`); ``agents`` a configuration file or
     mapping of custom agents. ``adopt_orphans`` is for a process of our own: daemons that children leave behind are
-    reaped by us then, which a host such as Jupyter must not have done to it.
+    reaped by us then, which a host such as Jupyter must not have done to it. ``root`` is a folder that files are
+    confined to; ``None`` leaves them to this user's rights.
     """
 
     store: Path | str = "memory:"
@@ -43,6 +45,7 @@ class SandboxConfig:
     retention: Retention | None = None
     sessions: SessionOptions = field(default_factory=SessionOptions)
     adopt_orphans: bool = False
+    root: Path | None = None
 
 
 class Sandbox:
@@ -56,11 +59,13 @@ class Sandbox:
     directories: DirectoryConfig
     sessions: Sessions
     processes: Processes
+    files: Files
 
     def __init__(self, config: SandboxConfig, *, emit: Callable[[str, dict[str, Any]], None] | None = None) -> None:
         self.config = config
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.processes = Processes(self.supervisor)
+        self.files = Files(config.root)
         self.journals = open_journals(config.store)
         self.agents = Agents(config=config.agents, running=self._uptime_ms, prober=Probe(self.supervisor))
         self.agents.installer = Installer(self.supervisor, root=self.agents.root, environ=self.agents.environ)

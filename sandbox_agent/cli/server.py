@@ -42,6 +42,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("-A", "--cors-allow-header", action="append", metavar="HEADER", help="header those may send; repeatable")
     add("-C", "--cors-allow-credentials", action="store_true", default=None, help="let those send credentials")
     add("--data-dir", metavar="DIR", help="where sessions and events are kept")
+    add("--root", metavar="DIR", help="confine the file routes to this folder (default: not confined)")
+    add("--max-upload-bytes", type=int, metavar="N", help="largest file or archive that may be uploaded")
     add("--config", metavar="FILE", help="settings and custom agents, as TOML or JSON")
     add("--log-level", choices=("debug", "info", "warning", "error"), help="what to log (default: warning)")
     add("--no-telemetry", action="store_true", help="accepted for compatibility; nothing is ever reported")

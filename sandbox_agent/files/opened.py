@@ -15,6 +15,8 @@ OCTETS = "application/octet-stream"
 HEAD_BYTES = 1 << 16
 """Read along with the opening: a file up to this is sent without another turn of a thread."""
 
+_MADE_BYTES = 64 << 20
+
 _TYPES = mimetypes.MimeTypes()
 for _suffix, _media in {
     ".ipynb": "application/x-ipynb+json",
@@ -50,6 +52,14 @@ def etag_of(status: os.stat_result) -> str:
     return f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns & 0xFFFFFFFF:x}"'
 
 
+def _whole(fd: int, head: bytes) -> bytes:
+    parts, size = [head], len(head)
+    while size < _MADE_BYTES and (more := os.pread(fd, HEAD_BYTES, size)):
+        parts.append(more)
+        size += len(more)
+    return b"".join(parts)
+
+
 @dataclass(slots=True)
 class OpenFile:
     """Close it, or use it as a context manager. ``head`` is how the file begins, whole when ``size`` is as small."""
@@ -66,14 +76,17 @@ class OpenFile:
     def of(cls, fd: int, path: str, *, media: str | None = None) -> Self:
         """The plain file behind ``fd``, which it closes from now on. Raises ``OSError``."""
         status = os.fstat(fd)
+        head = os.pread(fd, HEAD_BYTES, 0)
+        if not status.st_size and head:  # as files of /proc have it, which are made when read
+            head = _whole(fd, head)
         return cls(
             fd=fd,
             path=path,
-            size=status.st_size,
+            size=status.st_size or len(head),
             etag=etag_of(status),
             modified_ns=status.st_mtime_ns,
             media=media or media_type(path),
-            head=os.pread(fd, HEAD_BYTES, 0),
+            head=head,
         )
 
     def read(self, count: int, offset: int) -> bytes:

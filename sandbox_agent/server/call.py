@@ -60,6 +60,14 @@ class Call:
         return negotiate.cursor(self.headers.get("Last-Event-ID"))
 
 
+def encode_json(value: Any) -> bytes:
+    """A wire value as JSON."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a name that is not UTF-8, whose bytes only this encoder writes
+        return json.dumps(msgspec.to_builtins(value)).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole response. ``body`` is a wire struct or bytes of ``media``."""
@@ -72,12 +80,7 @@ class Answer:
     def encode(self) -> bytes:
         if self.body is None:
             return b""
-        if isinstance(self.body, bytes):
-            return self.body
-        try:
-            return msgspec.json.encode(self.body)
-        except UnicodeEncodeError:  # a name that is not UTF-8, whose bytes only this encoder writes
-            return json.dumps(msgspec.to_builtins(self.body)).encode()
+        return self.body if isinstance(self.body, bytes) else encode_json(self.body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
 
@@ -102,8 +102,9 @@ def _structs(routes: Iterable[Route]) -> Iterable[type[msgspec.Struct]]:
             yield route.body
         for answer in route.answers.values():
             for option in answer if isinstance(answer, tuple) else (answer,):
-                if isinstance(option, type):
-                    yield option
+                kind = _item(option) or option
+                if isinstance(kind, type):
+                    yield kind
 
 
 def _raws(routes: Iterable[Route]) -> Iterable[RawJson]:
@@ -146,7 +147,15 @@ def _content(body: Any) -> dict[str, Any]:
     return {negotiate.JSON: {"schema": _schema(body)}}
 
 
+def _item(kind: Any) -> Any:
+    """What a `list[...]` is of; ``None`` for anything else."""
+    origin: Any = get_origin(kind)
+    return get_args(kind)[0] if origin is list else None
+
+
 def _schema(kind: Any) -> dict[str, Any]:
+    if (item := _item(kind)) is not None:
+        return {"type": "array", "items": _schema(item)}
     name = kind.schema if isinstance(kind, RawJson) else kind.__name__
     return {"$ref": _REF.format(name=name)}
 

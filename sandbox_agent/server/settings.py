@@ -66,6 +66,7 @@ class ServiceSettings(HasTraits):
                 retention=retention,
             ),
             adopt_orphans=adopt_orphans,
+            root=Path(self.root).expanduser() if self.root else None,
         )
 
 

@@ -19,7 +19,7 @@ EntryType: TypeAlias = Literal["file", "directory"]
 Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class FsEntry(Wire, frozen=True, kw_only=True):
+class FsEntry(Wire, frozen=True, kw_only=True, gc=False):
     """One name in a folder, the link itself where it is one. ``size`` in bytes, ``modified`` as RFC 3339 in UTC.
 
     ``link_target`` is what a symbolic link holds, ``mode`` the permission bits, ``kind`` is given for what is neither
@@ -81,3 +81,42 @@ class FsUploadBatchResponse(Wire, frozen=True, kw_only=True):
 
     paths: tuple[str, ...]
     truncated: bool
+
+
+class FsChange(Wire, frozen=True, kw_only=True):
+    """One change of a watched folder. ``created`` also tells what was renamed onto something else's place."""
+
+    change: Literal["created", "modified", "deleted"]
+    path: str
+    entry_type: EntryType
+    encoded_path: str | None = None
+
+
+class FsMatchRange(Wire, frozen=True, kw_only=True):
+    """A match, from ``start`` to before ``end``, in characters (Unicode code points) of the text."""
+
+    start: Size
+    end: Size
+
+
+class FsSearchMatch(Wire, frozen=True, kw_only=True):
+    """A line with matches, counted from 1, or a name, without ``line``.
+
+    Of a long line ``text`` is a part, which begins after ``text_start`` characters.
+    """
+
+    path: str
+    entry_type: EntryType
+    text: str
+    ranges: tuple[FsMatchRange, ...]
+    line: int | None = None
+    text_start: Size = 0
+    encoded_path: str | None = None
+
+
+class FsSearchResponse(Wire, frozen=True, kw_only=True):
+    """``truncated`` when not all was found: more than ``limit``, out of ``time``, or lines of too great a ``size``."""
+
+    matches: tuple[FsSearchMatch, ...]
+    truncated: bool
+    reason: Literal["limit", "time", "size"] | None = None
