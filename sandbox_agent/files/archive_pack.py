@@ -8,6 +8,7 @@ is being worked in is whole, and each file as it was read.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -30,6 +31,7 @@ _UTF8 = 1 << 11
 _DESCRIPTOR = 1 << 3  # APPNOTE 4.4.4: sizes follow the content
 _UNIX_45 = 3 << 8 | 45
 _LEVEL = 6
+_MAX_DEPTH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ def walk(fd: int, name: bytes) -> Iterator[Found]:
 
 
 def _below(folder: int, prefix: bytes) -> Iterator[Found]:
+    if prefix.count(b"/") > _MAX_DEPTH:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), prefix)
     for name in sorted(map(os.fsencode, os.listdir(folder))):
         try:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -82,15 +86,17 @@ def _below(folder: int, prefix: bytes) -> Iterator[Found]:
             os.close(fd)
 
 
-def unreadable(fd: int) -> bytes | None:
+def unreadable(fd: int, depth: int = 0) -> bytes | None:
     """The first thing below the folder that may not be read, so that it is told before anything is sent."""
+    if depth > _MAX_DEPTH:
+        return None
     for name in sorted(map(os.fsencode, os.listdir(fd))):
         try:
             mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
                 below = os.open(name, _LOOK, dir_fd=fd)
                 try:
-                    if (inner := unreadable(below)) is not None:
+                    if (inner := unreadable(below, depth + 1)) is not None:
                         return name + b"/" + inner
                 finally:
                     os.close(below)
