@@ -11,7 +11,7 @@ import httpx2
 import msgspec
 import pytest
 
-from sandbox_agent.server.call import DEFAULT_BODY_LIMIT, RawJson
+from sandbox_agent.server.call import DEFAULT_BODY_LIMIT, RawJson, Stream
 from sandbox_agent.server.routes import ROUTES, by_path
 from sandbox_agent.wire.base import StrictRequest
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 JSON = {"Content-Type": "application/json"}
 POST = b"POST /v1/acp/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-WITH_BODY = [route for route in ROUTES if route.body is not None]
+WITH_BODY = [route for route in ROUTES if route.body is not None and not isinstance(route.body, Stream)]
 TYPED = [route for route in WITH_BODY if not isinstance(route.body, RawJson)]
 WITH_QUERY = [route for route in ROUTES if msgspec.structs.fields(route.query)]
 WITH_ID = [route for route in ROUTES if "{" in route.path]

@@ -11,14 +11,26 @@ import schemathesis
 from schemathesis.checks import not_a_server_error
 
 from ..support.contract import check, ours
+from ..support.server import serve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from schemathesis import Case
 
     from ..support.server import Server
 
 SCALE = float(os.environ.get("SANDBOX_AGENT_TEST_SCALE", "1"))
 STREAMS = {"/v1/acp/{server_id}"}
+
+
+@pytest.fixture(scope="module")
+def confined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that cannot touch any file but those below a folder of its own: what is generated deletes, too."""
+    root = tmp_path_factory.mktemp("root")
+    with serve(tmp_path_factory.mktemp("server"), "--root", str(root)) as server:
+        yield server
+
 
 schema: Any = schemathesis.openapi.from_dict(ours())
 
@@ -32,12 +44,12 @@ schema: Any = schemathesis.openapi.from_dict(ours())
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-def test_generated_requests_are_answered_as_described(case: Case, module_server: Server) -> None:
+def test_generated_requests_are_answered_as_described(case: Case, confined: Server) -> None:
     if case.method.upper() == "GET" and case.path in STREAMS:
         case.headers = {**(case.headers or {}), "Accept": "application/json"}  # a stream has no end to wait for
     if case.path.endswith(("/events", "/transcript")):
         case.headers = {**(case.headers or {}), "Accept": "application/json"}
-    response = case.call(base_url=module_server.url, timeout=30)
+    response = case.call(base_url=confined.url, timeout=30)
     case.validate_response(response, checks=[not_a_server_error])
     media = (response.headers.get("content-type") or [""])[0]
     check(
@@ -46,6 +58,6 @@ def test_generated_requests_are_answered_as_described(case: Case, module_server:
 
 
 @pytest.mark.slow
-def test_nothing_generated_was_a_fault_of_the_server(module_server: Server) -> None:
-    assert "Traceback" not in (log := module_server.log()), log[-3000:]
-    assert module_server.process.poll() is None
+def test_nothing_generated_was_a_fault_of_the_server(confined: Server) -> None:
+    assert "Traceback" not in (log := confined.log()), log[-3000:]
+    assert confined.process.poll() is None
