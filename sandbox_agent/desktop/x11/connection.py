@@ -11,7 +11,7 @@ import select
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from Xlib import X, xauth
 from Xlib.display import _BaseDisplay
@@ -34,6 +34,16 @@ COOKIE_NAME = "MIT-MAGIC-COOKIE-1"
 READ_BYTES = 1 << 20
 
 logger = logging.getLogger(__name__)
+
+
+class _Packed:
+    """What the library's queue needs of a request."""
+
+    __slots__ = ("_binary", "_serial")
+
+    def __init__(self, binary: bytes) -> None:
+        self._binary = binary
+        self._serial: int | None = None
 
 
 class Connection(_BaseDisplay):
@@ -101,6 +111,10 @@ class Connection(_BaseDisplay):
             request.reply()
             self._atom_cache[name] = request.atom
         return {name: self._atom_cache[name] for name in wanted}
+
+    def put(self, binary: bytes) -> None:
+        """Queue a request without a reply that is packed already."""
+        self.send_request(cast("rq.Request", _Packed(binary)), False)
 
     def sync(self) -> None:
         """Until the server has done all that was asked, and its events are here."""

@@ -50,6 +50,11 @@ class _Job:
             self.future.set_exception(error)
 
 
+def _discard(opening: asyncio.Future[Connection]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close_internal("client")
+
+
 class Display:
     """A connection to an X server that only its own thread touches.
 
@@ -80,8 +85,14 @@ class Display:
         Raises `DesktopRuntimeFailed` where there is no such display or it refuses, `Timeout` after ``deadline``
         seconds.
         """
-        connection = await asyncio.to_thread(connect, name, authority, deadline)
-        return cls(name, connection, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        opening = loop.run_in_executor(None, connect, name, authority, deadline)
+        try:
+            connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # the thread goes on, and nobody else would close what it opens
+            opening.add_done_callback(_discard)
+            raise
+        return cls(name, connection, loop)
 
     @property
     def size(self) -> tuple[int, int]:
