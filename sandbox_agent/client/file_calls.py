@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 OCTETS = ("Content-Type", "application/octet-stream")
 TAR = ("Content-Type", "application/x-tar")
-CURSOR = "x-next-cursor"
+CURSOR = "next-cursor"
+
+PAGE = 10_000
+"""Entries in a page of a listing."""
 
 
 class ListQuery(TypedDict, total=False):
@@ -26,7 +29,6 @@ class ListQuery(TypedDict, total=False):
     recursive: bool
     depth: int | None
     glob: str | None
-    limit: int | None
 
 
 class EntryPage(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ def entries(folder: str, asked: ListQuery, cursor: str | None) -> Call[EntryPage
     def decode(reply: Reply) -> EntryPage:
         return EntryPage(_entries(reply), reply.headers.get(CURSOR))
 
-    asked_for = query(path=folder, **asked, cursor=cursor)
+    asked_for = query(path=folder, **asked, limit=PAGE, cursor=cursor)
     return Call(Request("GET", path("fs", "entries"), asked_for, (ACCEPT_JSON,)), decode)
 
 
@@ -65,10 +67,15 @@ def delete(name: str, *, recursive: bool) -> Call[None]:
     return Call(Request("DELETE", path("fs", "entry"), asked, (ACCEPT_JSON,)), ignore)
 
 
-def put(name: str, body: Body, *, if_match: str | None = None, repeatable: bool = True) -> Call[WriteResult]:
+def put(
+    name: str, body: Body, *, if_match: str | None = None, overwrite: bool = True, repeatable: bool = True
+) -> Call[WriteResult]:
     """No read timeout: the server answers once all of it is on its disk."""
-    condition = () if if_match is None else (("If-Match", if_match),)
-    headers = (ACCEPT_JSON, OCTETS, *condition)
+    match = () if if_match is None else (("If-Match", if_match),)
+    fresh = () if overwrite else (("If-None-Match", "*"),)
+    headers = (ACCEPT_JSON, OCTETS, *match, *fresh)
+    # With a condition, a second try would find what the first one wrote.
+    repeatable = repeatable and if_match is None and overwrite
     request = Request("PUT", path("fs", "file"), query(path=name), headers, body, read_timeout=None)
     return Call(request, decoder(WriteResult), repeatable)
 

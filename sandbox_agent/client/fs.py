@@ -76,16 +76,22 @@ class FileSystem:
         return self._driver.iterate(transfers.fetch(os.fspath(path), offset=offset, length=length))
 
     def write(
-        self, path: Remote, data: Content, *, if_match: str | None = None, progress: Progress = None
+        self,
+        path: Remote,
+        data: Content,
+        *,
+        overwrite: bool = True,
+        if_match: str | None = None,
+        progress: Progress = None,
     ) -> WriteResult:
         """Replace a file's content, or make it and its folders; whoever reads meanwhile sees the old or the new.
 
         ``data`` is text (as UTF-8), bytes, a file of this machine by its ``Path``, an open file, or pieces of bytes.
-        With ``if_match``, the etag of the content that is to be replaced, it raises :class:`PreconditionFailed` when
-        somebody else was there first. ``progress`` is as for :meth:`upload`.
+        It raises :class:`PreconditionFailed` without ``overwrite`` when there is such a file, and with ``if_match``,
+        the etag of the content to be replaced, when somebody else was faster. ``progress`` is as for :meth:`upload`.
         """
         meter = Meter(progress, os.fspath(path))
-        return self._driver.run(transfers.write(os.fspath(path), data, meter, if_match=if_match))
+        return self._driver.run(transfers.write(os.fspath(path), data, meter, if_match=if_match, overwrite=overwrite))
 
     def mkdir(self, path: Remote) -> None:
         """Make a folder and those above it; one that is there is left as it is."""
@@ -162,11 +168,19 @@ class AsyncFileSystem:
         return self._driver.iterate(transfers.fetch(os.fspath(path), offset=offset, length=length))
 
     async def write(
-        self, path: Remote, data: Content, *, if_match: str | None = None, progress: Progress = None
+        self,
+        path: Remote,
+        data: Content,
+        *,
+        overwrite: bool = True,
+        if_match: str | None = None,
+        progress: Progress = None,
     ) -> WriteResult:
         """See :meth:`FileSystem.write`."""
         meter = Meter(progress, os.fspath(path))
-        return await self._driver.run(transfers.write(os.fspath(path), data, meter, if_match=if_match))
+        return await self._driver.run(
+            transfers.write(os.fspath(path), data, meter, if_match=if_match, overwrite=overwrite)
+        )
 
     async def mkdir(self, path: Remote) -> None:
         """See :meth:`FileSystem.mkdir`."""

@@ -143,11 +143,11 @@ def content(path: str, *, offset: int, length: int | None) -> Program[bytes]:
     return b"".join(found)
 
 
-def write(path: str, data: Content, meter: Meter, *, if_match: str | None) -> Program[WriteResult]:
+def write(path: str, data: Content, meter: Meter, *, if_match: str | None, overwrite: bool) -> Program[WriteResult]:
     """Replace a file's content at once, or make it."""
     body = yield from do(lambda: bodies.body_of(data, meter))
     with meter:
-        call = file_calls.put(path, body, if_match=if_match, repeatable=body.repeatable and if_match is None)
+        call = file_calls.put(path, body, if_match=if_match, overwrite=overwrite, repeatable=body.repeatable)
         return (yield from perform(call))
 
 
