@@ -15,6 +15,9 @@ from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
 from sandbox_agent.files import Files
+from sandbox_agent.files.archives import Archives
+from sandbox_agent.files.search import Search
+from sandbox_agent.files.watch import Watches
 from sandbox_agent.journal import open_journals
 from sandbox_agent.processes import Processes
 from sandbox_agent.sessions import SessionOptions, Sessions
@@ -60,12 +63,18 @@ class Sandbox:
     sessions: Sessions
     processes: Processes
     files: Files
+    archives: Archives
+    watches: Watches
+    search: Search
 
     def __init__(self, config: SandboxConfig, *, emit: Callable[[str, dict[str, Any]], None] | None = None) -> None:
         self.config = config
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.processes = Processes(self.supervisor)
         self.files = Files(config.root)
+        self.archives = Archives(self.files.root)
+        self.watches = Watches(self.files.root)
+        self.search = Search(self.files.root, self.supervisor)
         self.journals = open_journals(config.store)
         self.agents = Agents(config=config.agents, running=self._uptime_ms, prober=Probe(self.supervisor))
         self.agents.installer = Installer(self.supervisor, root=self.agents.root, environ=self.agents.environ)

@@ -64,3 +64,8 @@ def _set(text: str) -> str:
     inner = inner[negated:].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace("^", "\\^")
     inner = inner.replace("&&", "&\\&").replace("||", "|\\|").replace("~~", "~\\~").replace("--", "-\\-")
     return f"(?!/)[{'^' if negated else ''}{inner}]"
+
+
+def regular_expression(pattern: str) -> str:
+    """The same as a regular expression, for programs of their own: of the whole path, or of its last name."""
+    return _translate(pattern.removeprefix("./"))

@@ -154,6 +154,7 @@ EXTRAS = {
     "sandbox_agent.journal": ("postgres",),
     "sandbox_agent.client": ("jupyter",),  # finds the Jupyter Server it runs in
     "sandbox_agent.desktop": ("desktop",),
+    "sandbox_agent.files.archive_spool": ("zstd",),
     "sandbox_agent_jupyter": ("jupyter", "widgets"),
     "sandbox_agent_widgets": ("jupyter", "widgets"),
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..support.server import Server
 
 SCALE = float(os.environ.get("SANDBOX_AGENT_TEST_SCALE", "1"))
-STREAMS = {"/v1/acp/{server_id}"}
+STREAMS = {"/v1/acp/{server_id}", "/v1/fs/watch"}
 
 
 @pytest.fixture(scope="module")

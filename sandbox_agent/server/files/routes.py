@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sandbox_agent import problems as p
+from sandbox_agent.files.search import FileSearch
+from sandbox_agent.server import negotiate
 from sandbox_agent.server.call import Route, Stream
-from sandbox_agent.server.files import endpoints
+from sandbox_agent.server.files import archives, endpoints, search, watch
 from sandbox_agent.wire import files as wire
 
 _PATH = frozenset({"path"})
@@ -94,5 +96,46 @@ ROUTES: tuple[Route, ...] = (
         answers={200: wire.FsMoveResponse},
         problems=_CHANGES,
         paths=frozenset({"from", "to"}),
+    ),
+    Route(
+        method="POST",
+        path="/v1/fs/upload-batch",
+        endpoint=archives.upload,
+        summary="Extract a tar or zip archive into a folder: all of it or, where a member is refused, nothing",
+        query=archives.UploadQuery,
+        body=archives.BODY,
+        answers={200: wire.FsUploadBatchResponse},
+        problems=_CHANGES,
+        paths=_PATH,
+    ),
+    Route(
+        method="GET",
+        path="/v1/fs/download",
+        endpoint=archives.download,
+        summary="Download a folder or file as an archive",
+        query=archives.DownloadQuery,
+        answers={200: archives.MEDIA},
+        problems=_FAULTS,
+        paths=_PATH,
+    ),
+    Route(
+        method="GET",
+        path="/v1/fs/watch",
+        endpoint=watch.watch,
+        summary="Stream the changes of a folder or file",
+        query=watch.WatchQuery,
+        answers={200: (negotiate.EVENT_STREAM,)},
+        problems=(*_FAULTS, p.NotAcceptable),
+        paths=_PATH,
+    ),
+    Route(
+        method="GET",
+        path="/v1/fs/search",
+        endpoint=search.search,
+        summary="Search the names or the contents of files",
+        query=FileSearch,
+        answers={200: wire.FsSearchResponse},
+        problems=_FAULTS,
+        paths=_PATH,
     ),
 )
