@@ -27,7 +27,6 @@ STREAMS: dict[Sender, Stream] = {sender: stream for stream, sender in SENDERS.it
 HOLD_BYTES = 1 << 30
 #: What an entry takes in memory, wherever its bytes are.
 ENTRY_COST = 256
-_TUNE_EVERY = 512
 _WINDOW_BYTES = 256 << 10
 
 
@@ -82,7 +81,7 @@ class ProcessLog:
         self.journal = journal
         self._store = store
         self._readers: list[_Reader] = []
-        self._tune_at = 0
+        self._untuned = 0
         self.limit = limit
 
     @property
@@ -110,7 +109,8 @@ class ProcessLog:
             finally:
                 journal.close()
         head = journal.append(data, SENDERS[stream])
-        if head >= self._tune_at:
+        self._untuned += len(data) + ENTRY_COST
+        if self._untuned > self._limit // 16:
             self._tune()
         if self._readers and self.size > self._limit:
             self._hold()
@@ -121,10 +121,14 @@ class ProcessLog:
         self.journal.close()
         self._store.ended(self.journal.number)
 
+    def clear(self) -> None:
+        """Lets go of all entries, also the newest, which a limit of size leaves."""
+        self.journal.retention = Retention(max_bytes=0, max_age_s=-1.0)
+
     def _tune(self) -> None:
         """Tells the journal how many bytes of payload the limit comes to."""
         journal = self.journal
-        self._tune_at = journal.head + _TUNE_EVERY
+        self._untuned = 0
         entries = journal.head + 1 - journal.first
         size = self.size
         share = size / (size + ENTRY_COST * entries) if entries else 1.0

@@ -14,6 +14,7 @@ from sandbox_agent.problems import Conflict
 from sandbox_agent.processes import restart
 from sandbox_agent.processes.pump import Pump
 from sandbox_agent.processes.stdin import InputPipe
+from sandbox_agent.processes.terminal import Terminal
 from sandbox_agent.supervisor import Exit, PipeReader, Size, SpawnFailed, TerminalReader
 from sandbox_agent.tasks import spawn_task
 from sandbox_agent.wire.processes import ProcessInfo
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 LATE_S = 2.0
 """For how long after the exit followers are kept for what the process's children may still have to say."""
 GRACE_S = 2.0
+_END_OF_FILE = b"\x04"
 _CANNOT_START = Exit(127, None)
 
 
@@ -60,11 +62,12 @@ class Process:
         self.created_at_ms = time.time_ns() // 1_000_000
         self.exited_at_ms: int | None = None
         self.restarts = 0
-        self.size = Size(request.cols or 80, request.rows or 24) if request.tty else None
+        self.terminal = Terminal(output, Size(request.cols or 80, request.rows or 24)) if request.tty else None
         self._command = command
         self._supervisor = supervisor
         self._pace = pace
         self._on_end = on_end
+        self._living: asyncio.Task[None] | None = None
         self._pump: Pump | None = None
         self._input: InputPipe | None = None
         self._stopping = False
@@ -106,8 +109,8 @@ class Process:
             pid=self.child.pid if self.child is not None and self.child.exit is None else None,
             exit_code=ended.code if ended else None,
             signal=ended.signal if ended else None,
-            cols=self.size.cols if self.size else None,
-            rows=self.size.rows if self.size else None,
+            cols=self.terminal.size.cols if self.terminal else None,
+            rows=self.terminal.size.rows if self.terminal else None,
             restart_policy=request.restart_policy if kept else None,
             restarts=self.restarts if kept else None,
             usage=usage,
@@ -116,7 +119,7 @@ class Process:
     async def launch(self) -> None:
         """Start it. Raises SpawnFailed."""
         await self._spawn()
-        spawn_task(self._live(), name=f"process {self.id}")
+        self._living = spawn_task(self._live(), name=f"process {self.id}")
 
     async def wait(self) -> Exit:
         """Until it has ended for good. All it wrote itself is in its log then."""
@@ -134,9 +137,15 @@ class Process:
             raise Conflict("process is not running", id=self.id)
         return await self._input.send(data, deadline)
 
-    def close_input(self) -> None:
-        """The end of its input."""
-        if self._input is not None and self.child is not None and not self.tty:
+    async def end_input(self, deadline: float) -> None:
+        """Tell it that no more input comes. On a terminal that is a character, which a program may take as another."""
+        if self.tty:
+            await self.send(_END_OF_FILE, deadline)
+        else:
+            self._close_input()
+
+    def _close_input(self) -> None:
+        if self._input is not None and self.child is not None:
             self._input.close()
             self.child.close_stdin()
 
@@ -165,6 +174,11 @@ class Process:
         if self.child is not None:
             await self.child.end(grace)
         await self.wait()
+        if self._pump is not None:
+            self._pump.drain()
+            self._pump.close()
+        if self._living is not None:
+            await asyncio.shield(self._living)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -172,16 +186,18 @@ class Process:
 
     def resize(self, size: Size) -> None:
         """Change the size of its terminal. Raises ``Conflict`` where it has none."""
-        if self.size is None:
+        if self.terminal is None:
             raise Conflict("process has no terminal", id=self.id)
-        self.size = size
+        if not self.running:
+            raise Conflict("process is not running", id=self.id)
+        self.terminal.resize(size)
         if self.child is not None:
             self.child.resize(size)
 
     async def _spawn(self) -> None:
-        if self.size is not None:
-            child = await self._supervisor.spawn_on_terminal(self._command, owner=self.id, size=self.size)
-            self._pump = Pump({child.stdout_fd: partial(self._say, "pty")}, TerminalReader)
+        if self.terminal is not None:
+            child = await self._supervisor.spawn_on_terminal(self._command, owner=self.id, size=self.terminal.size)
+            self._pump = Pump({child.stdout_fd: self.terminal.take}, TerminalReader)
         else:
             child = await self._supervisor.spawn(self._command, owner=self.id)
             outputs = {child.stdout_fd: partial(self._say, "stdout"), child.stderr_fd: partial(self._say, "stderr")}
@@ -218,7 +234,7 @@ class Process:
         exit_ = await child.wait()
         if self._pump is not None:
             self._pump.drain()
-        self.close_input()
+        self._close_input()
         return exit_
 
     async def _pause(self, seconds: float) -> bool:
@@ -233,7 +249,11 @@ class Process:
         try:
             await self._spawn()
         except SpawnFailed as error:
-            self._say("pty" if self.tty else "stderr", f"{error}\n".encode())
+            told = f"{error}\r\n".encode()
+            if self.terminal is not None:
+                self.terminal.take(told)
+            else:
+                self._say("stderr", told)
 
     async def _clear(self) -> None:
         """Before the next life: nothing is left of this one."""
@@ -267,6 +287,8 @@ class Process:
                     await pump.ended.wait()
         self.log.close()
         self._on_end(self)
+        if self.terminal is not None:
+            await self.terminal.end()
         if pump is not None and child is not None:
             await pump.ended.wait()
             pump.close()

@@ -112,8 +112,7 @@ class Processes:
             config = msgspec.structs.replace(config, default_run_timeout_ms=config.max_run_timeout_ms)
         self._config = config
         for process in self._processes.values():
-            if process.log.limit:
-                process.log.limit = config.max_log_bytes_per_process
+            process.log.limit = config.max_log_bytes_per_process
         return config
 
     async def start(
@@ -226,10 +225,8 @@ class Processes:
         for name in reversed(self._ended):
             log = self._processes[name].log
             total += log.size
-            if total > ENDED_LOG_BYTES and log.limit:
-                total -= log.size
-                log.limit = 0
-                total += log.size
+            if total > ENDED_LOG_BYTES:
+                log.clear()
         if len(self._ended) > ENDED_PROCESSES:
             spawn_task(self.delete(next(iter(self._ended))), name="forget the oldest process")
 
@@ -244,7 +241,7 @@ class Processes:
             raise PayloadTooLarge(f"the input is larger than {limit} bytes", limit=limit)
         written = await process.send(data, self._input_deadline)
         if eof:
-            process.close_input()
+            await process.end_input(self._input_deadline)
         return written
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BLOCK = 1 << 20
+BLOCK = 4 << 20
 _LEAST_FREE = 256 << 20  # of the file system: it is there for the user's work first
 _MOST_BUFFERS = 64
 
