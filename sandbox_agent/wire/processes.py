@@ -168,3 +168,69 @@ class ProcessTerminalResizeRequest(Wire, frozen=True, kw_only=True):
 class ProcessTerminalResizeResponse(Wire, frozen=True, kw_only=True):
     cols: int
     rows: int
+
+
+class ProcessTerminalScreen(Wire, frozen=True, kw_only=True):
+    """What is on a terminal's screen: lines from the top, without blanks at their ends; places count from 0.
+
+    ``alternate`` is the screen that full-screen programs use.
+    """
+
+    lines: tuple[str, ...]
+    cursor_row: int
+    cursor_col: int
+    cols: int
+    rows: int
+    alternate: bool
+    title: str
+
+
+class TerminalInput(Wire, frozen=True, kw_only=True, tag_field="type", tag="input"):
+    """Keys, over a terminal's WebSocket. ``encoding`` is ``base64``, or that of text, which is the default here."""
+
+    data: str
+    encoding: Literal["base64", "utf8", "text"] | None = None
+
+
+class TerminalResize(Wire, frozen=True, kw_only=True, tag_field="type", tag="resize"):
+    """The terminal's size, over its WebSocket."""
+
+    cols: Cells
+    rows: Cells
+
+
+class TerminalClose(Wire, frozen=True, kw_only=True, tag_field="type", tag="close"):
+    """The end of a WebSocket, not of the process."""
+
+
+TerminalClientFrame: TypeAlias = TerminalInput | TerminalResize | TerminalClose
+
+
+class TerminalReady(Wire, frozen=True, kw_only=True, tag_field="type", tag="ready"):
+    """The first message over a terminal's WebSocket, and again where output was lost to a reader that was too slow.
+
+    The binary messages that follow are output from byte ``offset`` on, counted from the start of the process. With
+    ``repaint`` the first of them is none: it draws the screen as it was at that byte on a terminal of that size.
+    """
+
+    process_id: str
+    offset: int
+    repaint: bool
+    cols: int
+    rows: int
+
+
+class TerminalExit(Wire, frozen=True, kw_only=True, tag_field="type", tag="exit"):
+    """The process has ended and all its output was sent; ``exitCode`` is null when a ``signal`` ended it."""
+
+    exit_code: int | None
+    signal: int | None = None
+
+
+class TerminalError(Wire, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """Something the client sent was not done; the connection goes on."""
+
+    message: str
+
+
+TerminalServerFrame: TypeAlias = TerminalReady | TerminalExit | TerminalError

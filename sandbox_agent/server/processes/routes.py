@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sandbox_agent import problems as p
 from sandbox_agent.server import negotiate
-from sandbox_agent.server.call import Route
-from sandbox_agent.server.processes import endpoints, logs
+from sandbox_agent.server.call import Route, SocketRoute
+from sandbox_agent.server.processes import endpoints, logs, terminal
 from sandbox_agent.wire import processes as wire
 
 EXECUTE = "execute"
@@ -116,5 +116,31 @@ ROUTES: tuple[Route, ...] = (
         headers={"Last-Event-ID": "the sequence after which to go on"},
         answers={200: (wire.ProcessLogsResponse, negotiate.EVENT_STREAM)},
         problems=_ONE,
+    ),
+    SocketRoute(
+        path="/v1/processes/{id}/terminal/ws",
+        endpoint=terminal.connect,
+        summary="Talk to a process's terminal over a WebSocket",
+        query=terminal.TerminalQuery,
+        problems=(*_ONE, p.Conflict),
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/processes/{id}/terminal/resize",
+        endpoint=terminal.resize,
+        summary="Change the size of a process's terminal",
+        body=wire.ProcessTerminalResizeRequest,
+        answers={200: wire.ProcessTerminalResizeResponse},
+        problems=(*_ONE, p.Conflict),
+        action=EXECUTE,
+    ),
+    Route(
+        method="GET",
+        path="/v1/processes/{id}/terminal/screen",
+        endpoint=terminal.screen,
+        summary="Tell what is on the screen of a process's terminal, as text",
+        answers={200: wire.ProcessTerminalScreen},
+        problems=(*_ONE, p.Conflict),
     ),
 )
