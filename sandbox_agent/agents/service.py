@@ -99,20 +99,27 @@ class Agents:
         `AgentNotInstalled`, `InstallFailed` or `InvalidRequest`.
         """
         spec = await self.known(agent)
-        launcher = await self._find(spec)
-        if (launcher is None or launcher.interpreter is not None) and self._lazily(spec):
+        launcher, command = await asyncio.to_thread(self._prepare, spec, env, base_url)
+        if command is None and self._lazily(spec):
             log.info("installing %s on first use", agent, extra={"agent": agent})
             await self.install(agent, progress=progress)
-            launcher = await self._find(spec)
+            launcher, command = await asyncio.to_thread(self._prepare, spec, env, base_url)
         if launcher is None:
             raise AgentNotInstalled(f"agent {agent} is not installed", agent=agent, hint=self._install_hint(spec))
-        if launcher.interpreter is not None:
+        if command is None:
             detail = f"{launcher.path} needs {launcher.interpreter}, not found on PATH"
             hint = self._install_hint(spec) if spec.installable else f"install {launcher.interpreter}"
             raise AgentNotInstalled(detail, agent=agent, hint=hint)
-        return await asyncio.to_thread(
-            launch.command, spec, launcher, self._environ, self._providers, env=env, base_url=base_url
-        )
+        return command
+
+    def _prepare(
+        self, spec: AgentSpec, env: Mapping[str, str] | None, base_url: str | None
+    ) -> tuple[launch.Launcher | None, Command | None]:
+        """The agent's launcher, and what to run where that can start. Looks at files."""
+        launcher = launch.find(spec, self._root, self._environ)
+        if launcher is None or launcher.interpreter is not None:
+            return launcher, None
+        return launcher, launch.command(spec, launcher, self._environ, self._providers, env=env, base_url=base_url)
 
     def keyed(self, agent: str, command: Command) -> frozenset[str]:
         """The providers for which an agent may be told to use the key in its environment; none if it would keep it."""

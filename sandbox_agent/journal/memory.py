@@ -63,7 +63,7 @@ class MemoryStore(Store):
         self._records: dict[tuple[str, str], Record] = {}
 
     def open(self) -> Opened:
-        return Opened(highest=0, dropped=[])
+        return Opened(highest=0, names=[], dropped=[])
 
     def commit(self, batch: Sequence[Operation]) -> None:
         for operation in batch:

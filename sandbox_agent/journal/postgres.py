@@ -119,6 +119,7 @@ class PostgresStore(Store):
             self._migrate(writer)
             epoch = writer.execute("UPDATE sandbox_agent.meta SET epoch = epoch + 1 RETURNING epoch").fetchone()
             highest = writer.execute("SELECT coalesce(max(id), 0) FROM sandbox_agent.journal").fetchone()
+            names = writer.execute("SELECT name FROM sandbox_agent.journal WHERE name IS NOT NULL").fetchall()
             dropped = writer.execute("SELECT id FROM sandbox_agent.journal WHERE name IS NULL").fetchall()
         except psycopg.Error as error:
             self.close()
@@ -128,7 +129,7 @@ class PostgresStore(Store):
             ) from error
         self._writer = writer
         self._epoch = epoch[0] if epoch else 0
-        return Opened(highest[0] if highest else 0, [row[0] for row in dropped])
+        return Opened(highest[0] if highest else 0, [row[0] for row in names], [row[0] for row in dropped])
 
     def _connect(self) -> Connection:
         return psycopg.connect(self._url, autocommit=True, connect_timeout=10, application_name="sandbox-agent")

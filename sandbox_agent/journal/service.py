@@ -26,29 +26,25 @@ AGE_TICK_S = 30.0
 
 
 class _Create(Create):
-    __slots__ = ("_names",)
+    __slots__ = ("_new",)
 
-    def __init__(self, journal: int, name: str, names: dict[str, Create | Drop]) -> None:
+    def __init__(self, journal: int, name: str, new: dict[str, Create]) -> None:
         super().__init__(journal, name)
-        self._names = names
+        self._new = new
 
     def committed(self) -> None:
-        if self._names.get(self.name) is self:
-            del self._names[self.name]
+        if self._new.get(self.name) is self:
+            del self._new[self.name]
 
 
 class _Drop(Drop):
-    __slots__ = ("_engine", "_name", "_names")
+    __slots__ = ("_engine",)
 
-    def __init__(self, journal: int, name: str, names: dict[str, Create | Drop], engine: Engine) -> None:
+    def __init__(self, journal: int, engine: Engine) -> None:
         super().__init__(journal)
-        self._name = name
-        self._names = names
         self._engine = engine
 
     def committed(self) -> None:
-        if self._names.get(self._name) is self:
-            del self._names[self._name]
         _Sweep(self.journal, self._engine).go()
 
 
@@ -75,7 +71,8 @@ class Journals:
         self._engine = Engine(store, clock=clock, limits=limits)
         self.records = Records(self._engine)
         self._journals: dict[str, Journal] = {}
-        self._names: dict[str, Create | Drop] = {}  # what the store does not know yet
+        self._names: set[str] = set()  # of all there are: about 100 bytes each, and no look-up for a new one
+        self._new: dict[str, Create] = {}  # those that the store does not know yet
         self._highest = 0
         self._changes = 0
         self._ticker: asyncio.TimerHandle | None = None
@@ -90,6 +87,7 @@ class Journals:
         """Raises ``StoreUnavailable`` when the store cannot be opened, in use by another server for one."""
         opened = await self._engine.start()
         self._highest = opened.highest
+        self._names.update(opened.names)
         for journal in opened.dropped:
             _Sweep(journal, self._engine).go()
 
@@ -132,8 +130,9 @@ class Journals:
         else:
             return
         self._changes += 1
-        self._names[name] = drop = _Drop(number, name, self._names, self._engine)
-        self._engine.submit(drop)
+        self._names.discard(name)
+        self._new.pop(name, None)
+        self._engine.submit(_Drop(number, self._engine))
         await self._engine.barrier()
 
     async def _look(self, name: str) -> tuple[Journal | None, StoredJournal | None]:
@@ -141,11 +140,10 @@ class Journals:
         while True:
             if journal := self._journals.get(name):
                 return journal, None
-            match self._names.get(name):
-                case Create(journal=number):
-                    return None, StoredJournal(number)
-                case Drop():
-                    return None, None
+            if name not in self._names:
+                return None, None
+            if new := self._new.get(name):
+                return None, StoredJournal(new.journal)
             changes = self._changes
             found = await self._engine.call(self._engine.store.find, name)
             if changes == self._changes and name not in self._journals:
@@ -154,7 +152,8 @@ class Journals:
 
     def _create(self, name: str) -> StoredJournal:
         self._highest += 1
-        self._names[name] = create = _Create(self._highest, name, self._names)
+        self._names.add(name)
+        self._new[name] = create = _Create(self._highest, name, self._new)
         self._engine.submit(create)
         return StoredJournal(self._highest)
 

@@ -230,8 +230,9 @@ class SqliteStore(Store):
             writer.execute(SKIP)
             self._doubt(False)
         highest = writer.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0]
+        names = [row[0] for row in writer.execute("SELECT name FROM journal WHERE name IS NOT NULL")]
         dropped = [row[0] for row in writer.execute("SELECT id FROM journal WHERE name IS NULL")]
-        return Opened(highest, dropped)
+        return Opened(highest, names, dropped)
 
     def _commit_jots(self) -> None:
         """Takes up what a killed server had shown and not committed; what it had trimmed or dropped stays away."""

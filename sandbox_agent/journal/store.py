@@ -201,9 +201,10 @@ class StoredJournal:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a store holds when it opens: the highest journal number, and dropped journals not wholly swept yet."""
+    """What a store holds when it opens: the highest journal number, journals by name, those not wholly swept yet."""
 
     highest: int
+    names: list[str]
     dropped: list[int]
 
 
