@@ -20,7 +20,7 @@ from sandbox_agent.files.archive_tar import clamped
 from sandbox_agent.files.archive_window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sandbox_agent.files.archive_plan import Folder, Member, Plan
 
@@ -43,12 +43,12 @@ def _umask() -> int:
 
 
 class Extraction:
-    """Writes a plan's tree below the folder that ``folder`` is a descriptor of; contents are in ``source``.
+    """Writes a plan's tree below the folder that ``folder`` is a descriptor of; contents are read from ``source``.
 
     Everything blocks, and raises ``OSError`` as the system does.
     """
 
-    def __init__(self, plan: Plan, source: int, folder: int) -> None:
+    def __init__(self, plan: Plan, source: int | bytes, folder: int) -> None:
         self._plan = plan
         self._folder = folder
         self._window = Window(source)
@@ -100,17 +100,14 @@ class Extraction:
             staging = STAGING + secrets.token_hex(8).encode()
             os.mkdir(staging, 0o700, dir_fd=fd)
             node.staging = staging
+            node.waiting = [name for name, _ in (*later, *fresh)]
             with _opened(staging, fd) as hidden:
-                for name, member in later:
-                    self._write(member, name, hidden)
+                self._write(later, hidden, [])
                 for name, inner in fresh:
                     with self._built(name, inner, hidden):
                         pass
-        node.waiting = [name for name, _ in later] + [name for name, _ in fresh]
-        for name, member in node.files.items():
-            if member.size <= _SMALL and name not in node.replaced:
-                self._write(member, name, fd)
-                node.direct.append(name)
+        small = ((n, m) for n, m in node.files.items() if m.size <= _SMALL and n not in node.replaced)
+        self._write(small, fd, node.direct)
         for name, inner in node.folders.items():
             if inner.there:
                 with _opened(name, fd, _LOOK) as below:
@@ -120,43 +117,42 @@ class Extraction:
     def _built(self, name: bytes, node: Folder, parent: int) -> Iterator[int]:
         os.mkdir(name, 0o700, dir_fd=parent)
         with _opened(name, parent) as fd:
-            for inner_name, member in node.files.items():
-                self._write(member, inner_name, fd)
+            self._write(node.files.items(), fd, [])
             for inner_name, inner in node.folders.items():
                 with self._built(inner_name, inner, fd) as below:
                     self._dress(inner, below)
             yield fd
 
-    def _write(self, member: Member, name: bytes, fd: int) -> None:
-        """A new file. What lies there already, whatever it is, raises ``FileExistsError``."""
-        mode = 0o666 & ~self._umask if member.mode is None else member.mode & _MODES
-        out = os.open(name, _NEW, mode, dir_fd=fd)
-        try:
-            if member.size <= _SMALL:
-                self._put(out, member)
-            else:
-                self._copy(out, member)
-            if mode & self._umask:
-                os.fchmod(out, mode)
-            if member.mtime_ns is not None:
-                moment = clamped(member.mtime_ns)
-                os.utime(out, ns=(moment, moment))
-        except OSError:
-            os.unlink(name, dir_fd=fd)
-            raise
-        finally:
-            os.close(out)
+    def _write(self, files: Iterable[tuple[bytes, Member]], fd: int, written: list[bytes]) -> None:
+        """New files; ``written`` gets the names. What lies there already, whatever it is, raises ``FileExistsError``.
 
-    def _put(self, out: int, member: Member) -> None:
-        data = self._window.get(member.offset, member.size)
-        written = os.write(out, data)
-        while written < len(data):
-            written += os.write(out, data[written:])
+        One loop, for a call more for each of a thousand files would show.
+        """
+        window, umask = self._window, self._umask
+        for name, member in files:
+            mode = 0o666 & ~umask if member.mode is None else member.mode & _MODES
+            out = os.open(name, _NEW, mode, dir_fd=fd)
+            try:
+                written.append(name)
+                if member.size > _SMALL or os.write(out, window.get(member.offset, member.size)) != member.size:
+                    self._copy(out, member)
+                if mode & umask:
+                    os.fchmod(out, mode)
+                if member.mtime_ns is not None:
+                    moment = clamped(member.mtime_ns)
+                    os.utime(out, ns=(moment, moment))
+            finally:
+                os.close(out)
 
     def _copy(self, out: int, member: Member) -> None:
+        """The whole content, from the file's start."""
+        os.lseek(out, 0, os.SEEK_SET)
         at, end = member.offset, member.offset + member.size
         while at < end:
-            at += os.sendfile(out, self._window.fd, at, end - at)
+            if self._window.fd < 0:
+                at += os.write(out, self._window.get(at, end - at))
+            else:
+                at += os.sendfile(out, self._window.fd, at, end - at)
 
     def _dress(self, node: Folder, fd: int) -> None:
         """Give a new folder the mode and time it is to have, once nothing more goes into it."""

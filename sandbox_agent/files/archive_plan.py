@@ -15,6 +15,8 @@ from sandbox_agent.problems import InvalidRequest, PayloadTooLarge
 
 NAME_MAX = 255  # limits.h, and of every file system in use
 PATH_MAX = 4096
+_EXTRACTED = frozenset({"file", "folder"})
+_ODD = frozenset({b"", b".", b".."})
 _LONG_PART = f"a part of its name is longer than {NAME_MAX} bytes"
 _LONG_NAME = f"its name is longer than {PATH_MAX - 1} bytes"
 SHOWN = 100
@@ -118,7 +120,7 @@ class Plan:
         if self.count > self._limits.members:
             limit = self._limits.members
             raise ArchiveError(f"it has more than {limit} members", member.name, limit=limit)
-        if member.kind not in {"file", "folder"}:
+        if member.kind not in _EXTRACTED:
             self.refuse(member.name, f"{member.kind} members are not extracted")
             return
         parts = _parts(member.name)
@@ -208,6 +210,8 @@ def _told(name: bytes, reason: str) -> dict[str, str]:
 def _parts(name: bytes) -> list[bytes] | str:
     """The components of a member's name; or why it cannot be written."""
     parts = name.split(b"/")
+    if _ODD.isdisjoint(parts) and len(name) <= NAME_MAX and b"\0" not in name:
+        return parts
     if b"" in parts or b"." in parts:
         parts = [part for part in parts if part not in {b"", b"."}]
     faults = (

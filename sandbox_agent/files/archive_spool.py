@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Coding: TypeAlias = Literal["gzip", "zstd"]
 
 _STEP = 1 << 20
+_IN_MEMORY = 4 << 20
 _ZSTD_STEP = 256
 """A block of 3 bytes may stand for 128 KiB (RFC 8878, 3.1.1.2), and the library gives all that its input stands for."""
 _ZSTD_WINDOW = 8 << 20  # what decoders should support (RFC 8878, 3.1.1.1.2), and up to level 19 need
@@ -48,6 +49,49 @@ def temporary(folder: int | None) -> IO[bytes]:
         except OSError:
             pass
     return tempfile.TemporaryFile(buffering=_STEP)
+
+
+class Spool:
+    """Takes what is sent: a little stays in memory, which spares it the way through a file. Close it."""
+
+    def __init__(self, folder: int) -> None:
+        self._folder = folder
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
+
+    def takes_at_once(self, chunk: bytes) -> bool:
+        """Whether `write` would not touch a file."""
+        return self._file is None and len(self._memory) + len(chunk) <= _IN_MEMORY
+
+    def write(self, chunk: bytes) -> None:
+        if self._file is None:
+            self._memory += chunk
+            if len(self._memory) > _IN_MEMORY:
+                self.file()
+        else:
+            self._file.write(chunk)
+
+    def head(self, size: int) -> bytes:
+        """How it begins."""
+        return bytes(self._memory[:size]) if self._file is None else os.pread(self.file().fileno(), size, 0)
+
+    def source(self) -> int | bytes:
+        """All that was written: as bytes, or the descriptor of a file of them."""
+        return bytes(self._memory) if self._file is None else self.file().fileno()
+
+    def file(self) -> IO[bytes]:
+        """The same as a file, whatever its size."""
+        if self._file is None:
+            self._file = temporary(self._folder)
+            self._file.write(self._memory)
+            self._memory.clear()
+        self._file.flush()
+        return self._file
+
+    def close(self) -> None:
+        self._memory.clear()
+        if self._file is not None:
+            self._file.close()
 
 
 def expand(sent: IO[bytes], coding: Coding, into: IO[bytes], limits: ArchiveLimits) -> None:

@@ -1,4 +1,4 @@
-"""Reading a file in order through one large block, so that a thousand small reads are one system call."""
+"""Reading a file, or bytes, in order through one large block, so that a thousand small reads are one system call."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ BLOCK = 1 << 20
 
 
 class Window:
-    """``fd`` is read by position only; nobody else's place in it changes."""
+    """``source`` is bytes, or a descriptor that is read by position only: nobody else's place in it changes."""
 
-    def __init__(self, fd: int, block: int = BLOCK) -> None:
-        self.fd = fd
-        self.size = os.fstat(fd).st_size
+    def __init__(self, source: int | bytes, block: int = BLOCK) -> None:
+        self.fd = -1 if isinstance(source, bytes) else source
+        self.size = len(source) if isinstance(source, bytes) else os.fstat(source).st_size
         self._block = block
         self._start = 0
-        self._data = b""
+        self._data = source if isinstance(source, bytes) else b""
 
     def get(self, offset: int, size: int) -> bytes:
-        """``size`` bytes at ``offset``; fewer at the file's end."""
+        """``size`` bytes at ``offset``; fewer at the end."""
+        block, start = self.reach(offset, size)
+        return block[start : start + size]
+
+    def reach(self, offset: int, size: int) -> tuple[bytes, int]:
+        """A block that has ``size`` bytes from ``offset`` on, as far as there are so many; and where in it."""
         start = offset - self._start
-        if start >= 0 and start + size <= len(self._data):
-            return self._data[start : start + size]
-        if size >= self._block:
-            return os.pread(self.fd, size, offset)
-        self._data = os.pread(self.fd, self._block, offset)
+        if (start >= 0 and start + size <= len(self._data)) or self.fd < 0:
+            return self._data, start
+        self._data = os.pread(self.fd, max(size, self._block), offset)
         self._start = offset
-        return self._data[:size]
+        return self._data, 0

@@ -7,7 +7,6 @@ archive that two readers could see differently is refused, as are those that exp
 from __future__ import annotations
 
 import itertools
-import os
 import stat
 import struct
 import time
@@ -50,13 +49,12 @@ class _Listed:
     mtime_ns: int
 
 
-def read_zip(sent: IO[bytes], into: IO[bytes], limits: ArchiveLimits) -> list[Member]:
+def read_zip(sent: int | bytes, into: IO[bytes], limits: ArchiveLimits) -> list[Member]:
     """The members of a zip archive, whose contents are expanded into another file, each checked against its CRC.
 
     Raises ``ArchiveError`` where it is damaged, contradicts itself, or expands beyond the limits.
     """
-    sent.flush()
-    window = Window(sent.fileno())
+    window = Window(sent)
     listed = list(_listing(window, limits))
     packed = size = 0
     for entry in listed:
@@ -93,7 +91,7 @@ def _directory(window: Window) -> tuple[int, int, int]:
     """How many members are listed, the list's length, and where it starts."""
     size = window.size
     tail_size = min(size, _END.size + _FULL16)
-    tail = os.pread(window.fd, tail_size, size - tail_size)
+    tail = window.get(size - tail_size, tail_size)
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
         raise ArchiveError("it is no zip archive, or ends early")
@@ -102,10 +100,10 @@ def _directory(window: Window) -> tuple[int, int, int]:
     if end + _END.size + note != size:
         raise ArchiveError("something follows its end")
     if _FULL16 in (here, count) or _FULL32 in (length, start):
-        head = os.pread(window.fd, _END64_AT.size, max(end - _END64_AT.size, 0))
+        head = window.get(max(end - _END64_AT.size, 0), _END64_AT.size)
         if len(head) == _END64_AT.size and head[:4] == b"PK\6\7":
             end = _END64_AT.unpack(head)[2]
-            head = os.pread(window.fd, _END64.size, min(end, size))
+            head = window.get(min(end, size), _END64.size)
             if len(head) < _END64.size or head[:4] != b"PK\6\6":
                 raise ArchiveError("its end is damaged")
             _, _, _, _, disk, first_disk, here, count, length, start = _END64.unpack(head)

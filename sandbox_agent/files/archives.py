@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from sandbox_agent.files import archive_pack as pack
 from sandbox_agent.files.archive_extract import Extraction
 from sandbox_agent.files.archive_plan import ArchiveError, ArchiveLimits, Plan, shown
-from sandbox_agent.files.archive_spool import expand, temporary, zstd_available
+from sandbox_agent.files.archive_spool import Spool, expand, temporary, zstd_available
 from sandbox_agent.files.archive_tar import read_tar
 from sandbox_agent.files.archive_zip import read_zip
 from sandbox_agent.files.faults import not_a_directory, not_a_file, problem_of
@@ -25,7 +25,6 @@ from sandbox_agent.wire.files import FsUploadBatchResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator
-    from typing import IO
 
     from sandbox_agent.files.archive_spool import Coding
     from sandbox_agent.files.root import Root
@@ -79,9 +78,12 @@ class Archives:
             try:
                 anchor, missing = await asyncio.to_thread(self._anchor, path)
                 kept.callback(os.close, anchor)
-                sent = kept.enter_context(temporary(anchor))
+                sent = kept.enter_context(closing(Spool(anchor)))
                 async for chunk in chunks:
-                    await _in_thread(sent.write, chunk)
+                    if sent.takes_at_once(chunk):
+                        sent.write(chunk)
+                    else:
+                        await _in_thread(sent.write, chunk)
                 count, told = await _in_thread(self._extract, sent, media, anchor, missing)
             except ArchiveError as error:
                 raise error.problem() from error
@@ -105,25 +107,27 @@ class Archives:
                 head, name = split(head)
                 missing.insert(0, os.fsencode(name))
 
-    def _extract(self, sent: IO[bytes], media: str, anchor: int, missing: list[bytes]) -> tuple[int, list[bytes]]:
+    def _extract(self, sent: Spool, media: str, anchor: int, missing: list[bytes]) -> tuple[int, list[bytes]]:
         """How many members there were, and the names of the first of them."""
         plan = Plan(self._limits)
-        sent.flush()
         with ExitStack() as kept:
-            source = sent
             if media in ZIP_TYPES:
-                source = kept.enter_context(temporary(anchor))
-                for member in read_zip(sent, source, self._limits):
+                into = kept.enter_context(temporary(anchor))
+                source: int | bytes = into.fileno()
+                for member in read_zip(sent.source(), into, self._limits):
                     plan.add(member, TOLD_PATHS)
             else:
-                if (coding := _coding(sent, media)) is not None:
-                    source = kept.enter_context(temporary(anchor))
-                    expand(sent, coding, source, self._limits)
-                for member in read_tar(source.fileno()):
+                if (coding := _coding(sent, media)) is None:
+                    source = sent.source()
+                else:
+                    into = kept.enter_context(temporary(anchor))
+                    source = into.fileno()
+                    expand(sent.file(), coding, into, self._limits)
+                for member in read_tar(source):
                     plan.add(member, TOLD_PATHS)
             plan.check()
             plan.nest(missing)
-            Extraction(plan, source.fileno(), anchor).run()
+            Extraction(plan, source, anchor).run()
         return plan.placed, plan.names
 
     # -- out ------------------------------------------------------------------------------------------------------
@@ -180,7 +184,7 @@ def _need_zstd() -> None:
         )
 
 
-def _coding(sent: IO[bytes], media: str) -> Coding | None:
+def _coding(sent: Spool, media: str) -> Coding | None:
     """The compression of a tar archive: the one it is sent as, or, where it is sent as a plain one, what it shows."""
     if media in GZIP_TYPES:
         return "gzip"
@@ -188,7 +192,7 @@ def _coding(sent: IO[bytes], media: str) -> Coding | None:
         return "zstd"
     if media not in TAR_TYPES:
         raise InvalidRequest(f"no archive is of the type {media or 'unknown'}")
-    head = os.pread(sent.fileno(), 4, 0)
+    head = sent.head(4)
     coding = next((coding for magic, coding in _MAGIC if head.startswith(magic)), None)
     if coding == "zstd":
         _need_zstd()
