@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -139,9 +140,13 @@ def prepare(state: Path, display: int) -> Home:
 
 def _runtime(state: Path, display: int) -> Path:
     """A folder for sockets, of this user alone: in the state folder, unless its path is too long for them."""
-    within = state / f"run-{display}"
-    if len(os.fsencode(within)) > _LONGEST_SOCKET:
-        return Path(tempfile.mkdtemp(prefix=f"sandbox-agent-desktop-{display}-"))
-    shutil.rmtree(within, ignore_errors=True)
-    within.mkdir(mode=0o700)
-    return within
+    runtime = state / f"run-{display}"
+    if len(os.fsencode(runtime)) > _LONGEST_SOCKET:
+        name = hashlib.blake2s(os.fsencode(state), digest_size=6).hexdigest()
+        runtime = Path(tempfile.gettempdir(), f"sandbox-agent-{name}-{display}")
+    shutil.rmtree(runtime, ignore_errors=True)
+    try:
+        runtime.mkdir(mode=0o700)
+    except FileExistsError:  # not ours to remove, so not ours to use
+        return Path(tempfile.mkdtemp(prefix=f"sandbox-agent-{display}-"))
+    return runtime

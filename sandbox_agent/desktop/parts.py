@@ -84,7 +84,8 @@ class Part:
         """The end of its log."""
         if self._process is None:
             return ""
-        excerpt = await self._process.log.excerpt(tail=_LAST_WORDS)
+        log = self._process.log
+        excerpt = await log.excerpt(after=await log.cursor(tail=_LAST_WORDS))
         said = b"".join(payload for segment in excerpt.segments for payload in segment.payloads)
         return said.decode(errors="replace").strip()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox_agent.desktop import displays, xserver
 from sandbox_agent.desktop.manager import first, managed
 from sandbox_agent.desktop.parts import Part, Program, end_all
-from sandbox_agent.desktop.x11.display import Display
+from sandbox_agent.desktop.x11.desktop import X11
 from sandbox_agent.problems import DesktopRuntimeFailed, Problem
 from sandbox_agent.tasks import spawn_task
 
@@ -32,7 +32,11 @@ PROBES = 10
 _CONNECT = 5.0  # s for a connection to a server that says it is ready
 _MANAGE = 10.0  # s for a window manager to manage
 _MOST_MENDS, _MEND_SPAN = 5, 60.0  # s; what dies more often is not started again
-_LAST_BREATH = 2.0  # s between the end of a connection and the end of its server, when that is why
+_LAST_BREATH = 0.5  # s between the end of a connection and the end of its server, when that is why
+
+
+class _TooOften(DesktopRuntimeFailed):
+    """Parts end as fast as they are started."""
 
 
 class Runtime:
@@ -55,7 +59,7 @@ class Runtime:
     ) -> None:
         self.processes = processes
         self.geometry = screen
-        self.screen: Display | None = None
+        self.screen: X11 | None = None
         self.number = first_display
         self.server = Part("Xvfb", processes)
         self.manager = Part("openbox", processes)
@@ -73,6 +77,10 @@ class Runtime:
     def name(self) -> str:
         """For ``DISPLAY``."""
         return f":{self.number}"
+
+    @property
+    def connected(self) -> bool:
+        return self.screen is not None and not self.screen.ended.is_set()
 
     @property
     def place(self) -> Home:
@@ -117,11 +125,14 @@ class Runtime:
 
     async def _start_all(self, numbers: Sequence[int]) -> None:
         self.number, self._place = await xserver.start(self.server, self.geometry, self._state, numbers)
-        await asyncio.gather(self._start_bus(), self._start_manager(), self._connect())
+        starts = (self._start_bus(), self._start_manager(), self._connect())
+        for failure in await asyncio.gather(*starts, return_exceptions=True):
+            if failure is not None:
+                raise failure
         self._on_change()
 
     async def _connect(self) -> None:
-        self.screen = await Display.open(self.name, self.place.authority, deadline=_CONNECT)
+        self.screen = await X11.open(self.name, self.place.authority, deadline=_CONNECT)
 
     async def _start_bus(self) -> None:
         if self._with_bus:
@@ -149,22 +160,27 @@ class Runtime:
         try:
             while True:
                 await self._one_ends()
-                await self._mend()
-        except Problem as problem:
+                try:
+                    await self._mend()
+                except _TooOften:
+                    raise
+                except Problem as problem:  # one died again while it was being mended: that counts, too
+                    log.warning("a part of the desktop could not be started again: %s", problem)
+        except _TooOften as problem:
             log.warning("the desktop cannot go on: %s", problem)
             self.screen = None
             self._on_failure(problem)
 
     async def _one_ends(self) -> None:
+        if self.screen is None:  # not mended yet
+            return
         waits: list[Coroutine[Any, Any, object]] = [self.server.ended(), self.manager.ended()]
         if self._with_bus:
             waits.append(self.bus.ended())
-        if self.screen is not None:
-            waits.append(self.screen.ended.wait())
-        await first(*waits)
+        await first(*waits, self.screen.ended.wait())
 
     async def _mend(self) -> None:
-        if self.screen is None or self.screen.ended.is_set():
+        if self.screen is not None and self.screen.ended.is_set():
             await self._server_dies()
         if not self.server.running:
             await self._mend_server()
@@ -193,7 +209,7 @@ class Runtime:
         """The server and all that lived on it; on the same display if that can be."""
         self._count("Xvfb", self.server)
         self._lose_screen()
-        await self.manager.end()
+        await asyncio.gather(self.manager.end(), self.bus.end())
         await asyncio.to_thread(self._clear)
         numbers = [self.number, *(n for n in range(self.number + 1, self.number + PROBES))]
         await self._start_all(numbers)
@@ -206,7 +222,7 @@ class Runtime:
         """Note a mend. Raises ``DesktopRuntimeFailed`` when there have been too many lately."""
         now = time.monotonic()
         if len(self._mends) == _MOST_MENDS and now - self._mends[0] < _MEND_SPAN:
-            raise DesktopRuntimeFailed(f"{what} ended, the last of {_MOST_MENDS + 1} faults within {_MEND_SPAN:g} s")
+            raise _TooOften(f"{what} ended, the last of {_MOST_MENDS + 1} faults within {_MEND_SPAN:g} s")
         self._mends.append(now)
         if part is not None:
             part.restarts += 1

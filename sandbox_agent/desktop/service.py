@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sandbox_agent.desktop import dependencies, home, options
-from sandbox_agent.desktop.shots import Shots
 from sandbox_agent.problems import (
     DesktopRuntimeFailed,
     DesktopRuntimeInactive,
@@ -21,6 +20,7 @@ from sandbox_agent.problems import (
     DesktopUnsupportedPlatform,
     Problem,
 )
+from sandbox_agent.tasks import spawn_task
 from sandbox_agent.wire.desktop import (
     DesktopDisplayInfoResponse,
     DesktopErrorInfo,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox_agent.desktop.runtime import Runtime
-    from sandbox_agent.desktop.x11.display import Display
+    from sandbox_agent.desktop.x11.desktop import X11
     from sandbox_agent.processes.service import Processes
     from sandbox_agent.wire.desktop import DesktopProcessInfo, DesktopStartRequest, DesktopState
 
@@ -49,7 +49,6 @@ class Desktop:
     """
 
     def __init__(self, processes: Processes, environ: Mapping[str, str]) -> None:
-        self.shots = Shots()
         self._processes = processes
         self._environ = environ
         self._turn = asyncio.Lock()  # one start or stop at a time
@@ -63,7 +62,7 @@ class Desktop:
     @property
     def state(self) -> DesktopState:
         """What it is doing; while a dead part is being mended it is ``starting``."""
-        if self._state == "active" and (self._runtime is None or self._runtime.screen is None):
+        if self._state == "active" and self._runtime is not None and not self._runtime.connected:
             return "starting"
         return self._state
 
@@ -82,8 +81,8 @@ class Desktop:
         raise DesktopRuntimeInactive("the desktop is not active", hint="start it with POST /v1/desktop/start")
 
     @property
-    def display(self) -> Display:
-        """The connection to its X server. Raises the problem of each state that is not active."""
+    def x11(self) -> X11:
+        """The display, to look at and to act on. Raises the problem of each state that is not active."""
         screen = self.runtime.screen
         if screen is None:
             raise DesktopRuntimeStarting("the desktop is starting", hint="ask again in a moment")
@@ -157,6 +156,14 @@ class Desktop:
     def _failed(self, problem: Problem) -> None:
         self._failure = problem
         self._state = "failed"
+        if self._runtime is not None:
+            spawn_task(self._bury(self._runtime), name="end what is left of the desktop")
+
+    async def _bury(self, runtime: Runtime) -> None:
+        """Leave nothing running of a desktop that has failed; it is told of until the next start."""
+        async with self._turn:
+            if runtime is self._runtime:
+                await runtime.stop()
 
     # -- telling --------------------------------------------------------------------------------------------------
 
