@@ -140,7 +140,7 @@ class _Walk:
                 os.close(self._way.pop())
                 continue
             last = not any(name not in {"", "."} for name in todo)
-            fd = self._step(part, last=last)
+            fd = self._step(part, last=last, folder=bool(todo))  # what has anything after it, if only a dot
             if fd is None:
                 self._follow(part, todo)
             elif last:
@@ -149,9 +149,9 @@ class _Walk:
                 self._way.append(fd)
         return os.open(".", self._flags & ~os.O_NOFOLLOW | os.O_CLOEXEC, self._mode, dir_fd=self._way[-1])
 
-    def _step(self, part: str, *, last: bool) -> int | None:
+    def _step(self, part: str, *, last: bool, folder: bool) -> int | None:
         """The next component opened; ``None`` when it is a link that must be followed."""
-        flags = self._flags if last else os.O_PATH | os.O_DIRECTORY
+        flags = (self._flags if last else os.O_PATH) | (os.O_DIRECTORY if folder else 0)
         try:
             fd = os.open(part, flags | os.O_NOFOLLOW | os.O_CLOEXEC, self._mode, dir_fd=self._way[-1])
         except OSError as error:

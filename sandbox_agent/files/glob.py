@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox_agent.problems import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MAX_LENGTH = 1024
 
@@ -18,54 +18,89 @@ MAX_LENGTH = 1024
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Tells whether a path relative to the folder listed matches. Raises ``InvalidRequest``.
 
-    ``*`` and ``?`` stand for characters but ``/``, ``**`` for any, ``**/`` for any folders or none, ``[abc]`` and
-    ``[!abc]`` for one of some. A pattern without ``/`` is held against the last name alone.
+    ``*`` and ``?`` stand for characters but ``/``, ``[abc]`` and ``[!abc]`` for one of some, and ``**`` between
+    slashes for any folders or none. A pattern without ``/`` is held against the last name alone.
     """
     if not pattern or len(pattern) > MAX_LENGTH:
         raise InvalidRequest(f"a glob has 1 to {MAX_LENGTH} characters", code="invalid_glob")
-    try:
-        compiled = re.compile(_translate(pattern.removeprefix("./")), re.DOTALL)
-    except re.error as error:
-        raise InvalidRequest(f"the glob {pattern!r} is malformed: {error}", code="invalid_glob") from error
-    if "/" in pattern:
-        return lambda path: compiled.fullmatch(path) is not None
-    return lambda path: compiled.fullmatch(path.rpartition("/")[2]) is not None
-
-
-_PART = re.compile(
-    r"(?P<folders>\*\*+/)|(?P<any>\*\*+)|(?P<some>\*)|(?P<one>\?)|(?P<set>\[!?\]?[^\]/]*\])|(?P<text>.)", re.DOTALL
-)
-
-
-def _translate(pattern: str) -> str:
-    """A glob as a regular expression, in which no two repetitions stand side by side: it takes linear steps each."""
-    parts: list[str] = []
-    for match in _PART.finditer(pattern):
-        if match["folders"]:
-            part = "(?:[^/]+/)*+" if parts else "(?:.*/)?"
-        elif match["any"]:
-            part = ".*"
-        elif match["some"]:
-            part = "[^/]*"
-        elif match["one"]:
-            part = "[^/]"
-        elif match["set"]:
-            part = _set(match["set"])
-        else:
-            part = re.escape(match["text"])
-        if not (parts and part == parts[-1] and part.endswith("*")):
-            parts.append(part)
-    return "".join(parts)
-
-
-def _set(text: str) -> str:
-    inner = text[1:-1]
-    negated = inner.startswith("!")
-    inner = inner[negated:].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace("^", "\\^")
-    inner = inner.replace("&&", "&\\&").replace("||", "|\\|").replace("~~", "~\\~").replace("--", "-\\-")
-    return f"(?!/)[{'^' if negated else ''}{inner}]"
+    if "/" not in pattern:
+        match = re.compile(_name(pattern)).fullmatch
+        return lambda path: match(path.rpartition("/")[2]) is not None
+    parts = [None if part is None else re.compile(_name(part)).fullmatch for part in _parts(pattern)]
+    return lambda path: _matches(parts, path.split("/"))
 
 
 def regular_expression(pattern: str) -> str:
     """The same as a regular expression, for programs of their own: of the whole path, or of its last name."""
-    return _translate(pattern.removeprefix("./"))
+    if "/" not in pattern:
+        return _name(pattern)
+    *folders, last = _parts(pattern) or [""]
+    return "".join("(?:[^/]+/)*" if part is None else _name(part) + "/" for part in folders) + _name(last or "")
+
+
+def _parts(pattern: str) -> list[str | None]:
+    """The patterns of names, ``None`` for any folders."""
+    parts = [None if part == "**" else part for part in pattern.split("/") if part not in {"", "."}]
+    return [*parts, "*"] if parts and parts[-1] is None else parts
+
+
+_PIECE = re.compile(r"(?P<stars>\*+)|(?P<one>\?)|(?P<set>\[!?\]?[^\]]*\])|(?P<text>.)", re.DOTALL)
+_MEMBER = re.compile(r"(?P<low>.)-(?P<high>.)|(?P<single>.)", re.DOTALL)
+
+
+def _name(pattern: str) -> str:
+    """One name's pattern. All its stars but the last take what they need and no more: one pass over the name."""
+    between = [""]
+    for piece in _PIECE.finditer(pattern):
+        if piece["stars"]:
+            between.append("")
+        else:
+            between[-1] += _piece(piece)
+    first, *others = between
+    if not others:
+        return first
+    return first + "".join(f"(?>[^/]*?{fixed})" for fixed in others[:-1]) + f"[^/]*{others[-1]}"
+
+
+def _piece(piece: re.Match[str]) -> str:
+    if piece["one"]:
+        return "[^/]"
+    if piece["text"]:
+        return re.escape(piece["text"])
+    inner = piece["set"][1:-1]
+    negated = inner.startswith("!")
+    members = _MEMBER.sub(_member, inner[negated:])
+    if not members:
+        return "[^/]" if negated else "(?!)"  # a set of nothing
+    return f"(?!/)[{'^' if negated else ''}{members}]"
+
+
+def _member(member: re.Match[str]) -> str:
+    if member["single"]:
+        return re.escape(member["single"])
+    if member["low"] > member["high"]:
+        return ""  # from high to low there is nothing
+    return f"{re.escape(member['low'])}-{re.escape(member['high'])}"
+
+
+def _matches(pattern: Sequence[Callable[[str], re.Match[str] | None] | None], names: list[str]) -> bool:
+    """Name by name, with all places in the pattern that may be reached so far: no pattern makes this take long."""
+    reached = {0}
+    for at, part in enumerate(pattern):  # folders that stand for none
+        if at in reached and part is None:
+            reached.add(at + 1)
+    for name in names:
+        following: set[int] = set()
+        for at in reached:
+            if at == len(pattern):
+                continue
+            part = pattern[at]
+            if part is None:
+                following.add(at)
+            elif part(name) is not None:
+                following.add(at + 1)
+        for at, part in enumerate(pattern):
+            if at in following and part is None:
+                following.add(at + 1)
+        reached = following
+    return len(pattern) in reached
