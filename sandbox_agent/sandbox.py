@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from sandbox_agent.files import Files
 from sandbox_agent.files.archives import Archives
 from sandbox_agent.files.search import Search
 from sandbox_agent.files.watch import Watches
+from sandbox_agent.desktop.service import Desktop
 from sandbox_agent.journal import open_journals
 from sandbox_agent.processes import Processes
 from sandbox_agent.sessions import SessionOptions, Sessions
@@ -62,6 +64,7 @@ class Sandbox:
     directories: DirectoryConfig
     sessions: Sessions
     processes: Processes
+    desktop: Desktop
     files: Files
     archives: Archives
     watches: Watches
@@ -71,6 +74,7 @@ class Sandbox:
         self.config = config
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.processes = Processes(self.supervisor)
+        self.desktop = Desktop(self.processes, os.environ)
         self.files = Files(config.root)
         self.archives = Archives(self.files.root)
         self.watches = Watches(self.files.root)
@@ -95,6 +99,8 @@ class Sandbox:
             agents=self.agents,
             options=config.sessions,
             wardrobe=wardrobe,
+            files=self.files,
+            processes=self.processes,
             emit=emit,
         )
         self._starting: asyncio.Task[None] | None = None
@@ -129,6 +135,7 @@ class Sandbox:
         self._running = False
         await self.sessions.stop()
         await self.servers.stop()
+        await self.desktop.stop()
         await self.processes.close()
         await self.supervisor.stop()
         await self.journals.stop()
