@@ -15,11 +15,11 @@ from sandbox_agent.agents.credentials import secrets
 from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
+from sandbox_agent.desktop.service import Desktop
 from sandbox_agent.files import Files
 from sandbox_agent.files.archives import Archives
 from sandbox_agent.files.search import Search
 from sandbox_agent.files.watch import Watches
-from sandbox_agent.desktop.service import Desktop
 from sandbox_agent.journal import open_journals
 from sandbox_agent.processes import Processes
 from sandbox_agent.sessions import SessionOptions, Sessions
