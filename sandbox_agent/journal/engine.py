@@ -175,6 +175,7 @@ class Engine:
             raise StoreStopped("the store was stopped")
         if not self.store.threaded:
             self.store.commit([operation])
+            operation.safe()
             operation.committed()
             return
         self._queued_bytes += operation.weight
