@@ -26,7 +26,16 @@ from sandbox_agent.client.errors import (
     TerminalClosed,
     TerminalTimeout,
 )
-from sandbox_agent.client.file_results import EntryList, FileEntry, FileInfo, Transfer, WriteResult
+from sandbox_agent.client.file_results import (
+    EntryList,
+    FileChange,
+    FileEntry,
+    FileInfo,
+    FileMatch,
+    MatchList,
+    Transfer,
+    WriteResult,
+)
 from sandbox_agent.client.fs import AsyncFileSystem, FileSystem
 from sandbox_agent.client.local import LocalServer
 from sandbox_agent.client.permissions import AsyncPermissionWatch, PermissionWatch
@@ -74,13 +83,16 @@ __all__ = [
     "ContentNotSupported",
     "EntryList",
     "EventPage",
+    "FileChange",
     "FileChanged",
     "FileEntry",
     "FileInfo",
+    "FileMatch",
     "FileSystem",
     "HealthResponse",
     "LocalServer",
     "LogEntry",
+    "MatchList",
     "NoServerFound",
     "PermissionInfo",
     "PermissionList",

@@ -306,6 +306,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         self._source = source
         self._channel = driver.channel()
         self._values: deque[T] = deque()
+        self._begun = False
         self._step: Callable[[], Effect] = lambda: next(source)
         self._busy = asyncio.Lock()
 
@@ -319,6 +320,14 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
             if self._channel.aborted.is_set():
                 raise StopAsyncIteration
             return self._values.popleft()
+
+    async def ready(self) -> Self:
+        """Wait until the server has begun to tell, which otherwise the first value does."""
+        with contextlib.suppress(StopAsyncIteration):
+            async with self._busy:
+                while not self._begun:
+                    await self._fill()
+        return self
 
     async def _fill(self) -> None:
         if self._channel.aborted.is_set():
@@ -337,6 +346,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
             await self._channel.shut()
             raise
         if isinstance(effect, Emit):
+            self._begun = True
             self._values.extend(effect.values)
         try:
             self._step = await self._driver.advance(self._source, effect, self._channel)

@@ -134,9 +134,9 @@ class Receive:
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """Sends a text message, or throws :class:`TransportFault`."""
+    """Sends a message, or throws :class:`TransportFault`."""
 
-    message: str
+    message: str | bytes
 
 
 class Quiet(Enum):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 import msgspec
 
-from sandbox_agent.client.asking import ACCEPT_JSON, get, path, query, send
+from sandbox_agent.client.asking import ACCEPT_JSON, get, path, query, send, stream
 from sandbox_agent.client.calls import Call, decoder, ignore
 from sandbox_agent.client.effects import Request
-from sandbox_agent.client.file_results import FileEntry, FileInfo, WriteResult
+from sandbox_agent.client.file_results import FileEntry, FileInfo, FoundMatches, WriteResult
 from sandbox_agent.wire.files import FsActionResponse, FsMoveRequest, FsMoveResponse, FsUploadBatchResponse
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ CURSOR = "next-cursor"
 
 PAGE = 10_000
 """Entries in a page of a listing."""
+
+
+SearchKind: TypeAlias = Literal["content", "name"]
 
 
 class ListQuery(TypedDict, total=False):
@@ -100,3 +103,21 @@ def upload_batch(folder: str, body: Body) -> Call[FsUploadBatchResponse]:
 def archive(name: str) -> Request:
     """A folder as a tar archive."""
     return Request("GET", path("fs", "download"), query(path=name), (("Accept", "application/x-tar"),))
+
+
+def search(
+    text: str,
+    *,
+    folder: str,
+    kind: SearchKind,
+    glob: str | None,
+    regex: bool,
+    case_sensitive: bool,
+    limit: int | None,
+) -> Call[FoundMatches]:
+    asked = query(query=text, path=folder, kind=kind, glob=glob, regex=regex, caseSensitive=case_sensitive, limit=limit)
+    return get(FoundMatches, "fs", "search", query=asked)
+
+
+def watch(name: str, *, recursive: bool) -> Request:
+    return stream("fs", "watch", after=None, query=query(path=name, recursive=recursive))

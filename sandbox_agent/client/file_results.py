@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from sandbox_agent.client.results import Listing, pretty
 from sandbox_agent.wire import files
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from sandbox_agent.wire.base import Wire
 
 
 def _when(modified: str | None) -> datetime | None:
@@ -82,13 +80,9 @@ class WriteResult(files.FsWriteResponse, frozen=True, kw_only=True):
 
 
 class EntryList(Listing[FileEntry]):
-    """The entries of a folder, in the order of their names."""
+    """The entries of a folder, in the order of their names, what is in a folder right after it."""
 
-    __slots__ = ("path",)
-
-    def __init__(self, items: Sequence[FileEntry], path: str = "") -> None:
-        super().__init__(items)
-        self.path = path
+    __slots__ = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,14 +95,69 @@ class EntryList(Listing[FileEntry]):
     def __str__(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
 
-        return render.entries_text(self.items, base=self.path)
+        return render.entries_text(self.items)
 
     _repr_pretty_ = pretty
 
     def _repr_html_(self) -> str:
         from sandbox_agent import render  # noqa: PLC0415
 
-        return render.entries_html(self.items, base=self.path)
+        return render.entries_html(self.items)
+
+
+class FileMatch(files.FsSearchMatch, frozen=True, kw_only=True):
+    """A line of a file, or a name, with what was looked for in ``ranges`` of its ``text``."""
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __str__(self) -> str:
+        return self.path if self.line is None else f"{self.path}:{self.line}: {self.text}"
+
+
+class MatchList(Listing[FileMatch]):
+    """What was found, by path and line; ``truncated`` when there is more, for the ``reason`` told."""
+
+    __slots__ = ("reason", "truncated")
+
+    def __init__(self, found: FoundMatches) -> None:
+        super().__init__(found.matches)
+        self.truncated = found.truncated
+        self.reason = found.reason
+
+    def __str__(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.matches_text(self.items, truncated=self.truncated)
+
+    _repr_pretty_ = pretty
+
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.matches_html(self.items, truncated=self.truncated)
+
+
+class FoundMatches(Wire, frozen=True, kw_only=True):
+    matches: tuple[FileMatch, ...]
+    truncated: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A change of a watched file or folder.
+
+    ``change`` is ``created``, ``modified``, ``deleted``, or ``missed``: then there were others that are not known, for
+    there were too many at once or the connection was cut; look again. ``path`` is then empty.
+    """
+
+    change: Literal["created", "modified", "deleted", "missed"]
+    path: str = ""
+    is_dir: bool = False
+
+    def __fspath__(self) -> str:
+        return self.path
 
 
 @dataclass(frozen=True, slots=True)

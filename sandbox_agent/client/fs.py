@@ -9,14 +9,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from sandbox_agent.client import file_calls, transfers
+from sandbox_agent.client import file_calls, transfers, watching
 from sandbox_agent.client.calls import gone, perform
+from sandbox_agent.client.file_results import MatchList
 from sandbox_agent.client.progress import Meter
 
 if TYPE_CHECKING:
     from sandbox_agent.client.async_driver import AsyncDriver, AsyncStream
     from sandbox_agent.client.bodies import Content
-    from sandbox_agent.client.file_results import EntryList, FileEntry, FileInfo, Transfer, WriteResult
+    from sandbox_agent.client.file_calls import SearchKind
+    from sandbox_agent.client.file_results import EntryList, FileChange, FileEntry, FileInfo, Transfer, WriteResult
     from sandbox_agent.client.progress import Progress
     from sandbox_agent.client.sync_driver import Stream, SyncDriver
 
@@ -128,6 +130,40 @@ class FileSystem:
         meter = Meter(progress, os.fspath(remote))
         return self._driver.run(transfers.download(os.fspath(remote), None if local is None else Path(local), meter))
 
+    def search(
+        self,
+        query: str,
+        path: Remote = ".",
+        *,
+        kind: SearchKind = "content",
+        glob: str | None = None,
+        regex: bool = False,
+        case_sensitive: bool = False,
+        limit: int | None = None,
+    ) -> MatchList:
+        """Find files by what is in them, or with ``kind="name"`` by their names.
+
+        ``query`` is text, or with ``regex`` a regular expression; ``glob`` chooses the paths that are looked at. Case
+        is ignored unless ``case_sensitive``. What is in ``.git`` and in binary files is not looked at.
+        """
+        call = file_calls.search(
+            query,
+            folder=os.fspath(path),
+            kind=kind,
+            glob=glob,
+            regex=regex,
+            case_sensitive=case_sensitive,
+            limit=limit,
+        )
+        return MatchList(self._driver.run(perform(call)))
+
+    def watch(self, path: Remote = ".", *, recursive: bool = False) -> Stream[FileChange]:
+        """The changes of a folder or file, as they come; ``recursive`` for all that is in a folder.
+
+        It begins with the first that is asked for, or with ``ready()``, and ends when the path itself is gone.
+        """
+        return self._driver.iterate(watching.changes(os.fspath(path), recursive=recursive))
+
 
 class AsyncFileSystem:
     """The files of the server: ``sdk.fs``."""
@@ -204,6 +240,33 @@ class AsyncFileSystem:
         meter = Meter(progress, os.fspath(remote))
         target = None if local is None else Path(local)
         return await self._driver.run(transfers.download(os.fspath(remote), target, meter))
+
+    async def search(
+        self,
+        query: str,
+        path: Remote = ".",
+        *,
+        kind: SearchKind = "content",
+        glob: str | None = None,
+        regex: bool = False,
+        case_sensitive: bool = False,
+        limit: int | None = None,
+    ) -> MatchList:
+        """See :meth:`FileSystem.search`."""
+        call = file_calls.search(
+            query,
+            folder=os.fspath(path),
+            kind=kind,
+            glob=glob,
+            regex=regex,
+            case_sensitive=case_sensitive,
+            limit=limit,
+        )
+        return MatchList(await self._driver.run(perform(call)))
+
+    def watch(self, path: Remote = ".", *, recursive: bool = False) -> AsyncStream[FileChange]:
+        """See :meth:`FileSystem.watch`."""
+        return self._driver.iterate(watching.changes(os.fspath(path), recursive=recursive))
 
 
 def _asked(recursive: bool, depth: int | None, glob: str | None) -> file_calls.ListQuery:

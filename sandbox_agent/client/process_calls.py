@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final
 
-from msgspec import json
-
 from sandbox_agent.client.api import HOLD_MARGIN, prefer
 from sandbox_agent.client.asking import ACCEPT_JSON, get, path, query, send, stream
 from sandbox_agent.client.calls import Call, decoder, ignore
@@ -181,15 +179,6 @@ def screen(process_id: str) -> Call[Screen]:
     return get(Screen, "processes", process_id, "terminal", "screen")
 
 
-def terminal_socket(process_id: str, received: int) -> Request:
-    """The terminal's socket, from the byte ``received`` of its output on."""
-    asked = query(offset=received) if received else ()
-    return Request("GET", path("processes", process_id, "terminal", "ws"), asked)
-
-
-def input_frames(data: str | bytes) -> list[str]:
-    """What a terminal's socket is sent for some keys."""
-    return [
-        json.encode({"type": "input", "data": request.data, "encoding": "base64"}).decode()
-        for request in input_requests(data)
-    ]
+def terminal_socket(process_id: str, received: int | None) -> Request:
+    """The terminal's socket, from the byte ``received`` of its output on, or with its screen drawn first."""
+    return Request("GET", path("processes", process_id, "terminal", "ws"), query(offset=received))

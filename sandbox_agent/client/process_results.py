@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Self
 from sandbox_agent.client.errors import CommandFailed
 from sandbox_agent.client.results import Listing, pretty
 from sandbox_agent.wire import processes
-from sandbox_agent.wire.base import Wire
 
 if TYPE_CHECKING:
     from sandbox_agent.wire.processes import ProcessLogsStream
@@ -94,14 +93,8 @@ class LogEntry:
         return f"<LogEntry {self.sequence} {self.stream} {len(self.data)} bytes>"
 
 
-class Screen(Wire, frozen=True, kw_only=True):
+class Screen(processes.ProcessTerminalScreen, frozen=True, kw_only=True):
     """A terminal's screen as text: ``lines`` from the top, without trailing blanks, and the cursor's place from 0."""
-
-    lines: tuple[str, ...]
-    cursor_row: int
-    cursor_col: int
-    cols: int
-    rows: int
 
     @property
     def text(self) -> str:

@@ -43,7 +43,11 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-        descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            error.filename = str(path.parent)  # the file beside is ours alone to know of
+            raise
         self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     def write(self, data: bytes) -> None:
@@ -169,13 +173,14 @@ class _Unpacking:
             os.utime(file.fileno(), (member.mtime, member.mtime))
 
     def make_links(self) -> None:
-        """At the end, so that no member is written through one."""
-        inside = os.path.realpath(self._folder)
+        """At the end, so that no member is written through one; where they lead is seen once all are there."""
         for path, target in self._links:
-            leads = os.path.realpath(os.path.join(path.parent, target))  # noqa: PTH118 - paths may hold any bytes
-            if leads != inside and not leads.startswith(inside.rstrip("/") + "/"):
-                logger.warning("left out of the download: the link %s leads out of the folder, to %s", path, target)
-                continue
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
             path.symlink_to(target)
+        inside = os.path.realpath(self._folder)
+        for path, target in self._links:
+            leads = os.path.realpath(path)
+            if leads != inside and not leads.startswith(inside.rstrip("/") + "/"):
+                logger.warning("left out of the download: the link %s leads out of the folder, to %s", path, target)
+                path.unlink()

@@ -78,7 +78,7 @@ class Socket:
         except ConnectionClosed:
             return None
 
-    def _send(self, message: str) -> None:
+    def _send(self, message: str | bytes) -> None:
         from websockets.exceptions import ConnectionClosed  # noqa: PLC0415
 
         if self._connection is None:
@@ -148,7 +148,7 @@ class AsyncSocket:
         except ConnectionClosed:
             return None
 
-    async def _send(self, message: str) -> None:
+    async def _send(self, message: str | bytes) -> None:
         from websockets.exceptions import ConnectionClosed  # noqa: PLC0415
 
         if self._connection is None:

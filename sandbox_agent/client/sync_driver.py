@@ -239,6 +239,7 @@ class Stream(Iterator[T], Generic[T]):
         self._source = source
         self._channel = driver.channel()
         self._values: deque[T] = deque()
+        self._begun = False
         self._step: Callable[[], Effect] = lambda: next(source)
         self._busy = threading.Lock()
 
@@ -252,6 +253,13 @@ class Stream(Iterator[T], Generic[T]):
             if self._channel.aborted.is_set():
                 raise StopIteration
             return self._values.popleft()
+
+    def ready(self) -> Self:
+        """Wait until the server has begun to tell, which otherwise the first value does."""
+        with self._busy, contextlib.suppress(StopIteration):
+            while not self._begun:
+                self._fill()
+        return self
 
     def _fill(self) -> None:
         if self._channel.aborted.is_set():
@@ -267,6 +275,7 @@ class Stream(Iterator[T], Generic[T]):
             self._channel.shut()
             raise
         if isinstance(effect, Emit):
+            self._begun = True
             self._values.extend(effect.values)
         try:
             self._step = self._driver.advance(self._source, effect, self._channel)

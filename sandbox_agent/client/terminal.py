@@ -16,6 +16,7 @@ from sandbox_agent.client.calls import BRIEF, perform, problem_of, unreachable
 from sandbox_agent.client.effects import QUIET, Join, Shut, Sleep, Transmit, TransportFault, now, receive
 from sandbox_agent.client.errors import ClientError, TerminalClosed, TerminalTimeout
 from sandbox_agent.problems import Conflict, NotFound
+from sandbox_agent.wire.processes import TerminalError, TerminalExit, TerminalReady, TerminalServerFrame
 
 if TYPE_CHECKING:
     import re
@@ -31,15 +32,7 @@ PATIENCE: Final = 30.0
 """Seconds for which `read_until` waits unless it is told otherwise."""
 
 
-class _Frame(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the server says beside the output."""
-
-    type: str
-    exit_code: int | None = None
-    message: str = ""
-
-
-_frame_decoder: Final = msgspec.json.Decoder(_Frame)
+_frame_decoder: Final[msgspec.json.Decoder[TerminalServerFrame]] = msgspec.json.Decoder(TerminalServerFrame)
 
 
 class TerminalState:
@@ -48,10 +41,11 @@ class TerminalState:
     def __init__(self, process_id: str) -> None:
         self.process_id = process_id
         self.unread = ""
-        self.received = 0
+        self.received: int | None = None
         self.exited = False
         self.exit_code: int | None = None
         self.closed = False
+        self._drawn = False
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def request(self) -> Request:
@@ -59,17 +53,27 @@ class TerminalState:
         return process_calls.terminal_socket(self.process_id, self.received)
 
     def accept(self, message: str | bytes) -> str:
-        """The text that a message brings."""
+        """The text that a message brings. Raises :class:`ClientError` for what the server would not do."""
         if isinstance(message, bytes):
-            self.received += len(message)
-            return self._decoder.decode(message)
-        frame = _frame_decoder.decode(message)
-        if frame.type == "error":
-            raise ClientError(frame.message)
-        if frame.type == "exit":
-            self.exited, self.exit_code = True, frame.exit_code
-            return self._decoder.decode(b"", final=True)
+            return self._output(message)
+        match _frame_decoder.decode(message):
+            case TerminalReady(offset=offset, repaint=repaint):
+                self.received, self._drawn = offset, repaint
+            case TerminalError(message=told):
+                raise ClientError(told)
+            case TerminalExit(exit_code=code):
+                self.exited, self.exit_code = True, code
+                return self._decoder.decode(b"", final=True)
         return ""
+
+    def _output(self, data: bytes) -> str:
+        """What draws the screen anew is no output of the process, so it is not counted."""
+        if self._drawn:
+            self._drawn = False
+            self._decoder.reset()
+        else:
+            self.received = (self.received or 0) + len(data)
+        return self._decoder.decode(data)
 
     def take(self) -> str:
         text, self.unread = self.unread, ""
@@ -162,7 +166,9 @@ def send(state: TerminalState, data: str | bytes) -> Program[None]:
     """Type ``data``. A cut connection is opened again first; what was sent before a cut may or may not have arrived."""
     if state.exited or state.closed:
         raise TerminalClosed(state.unread, state.exit_code)
-    for frame in process_calls.input_frames(data):
+    keys = data.encode() if isinstance(data, str) else data
+    for start in range(0, len(keys), process_calls.PIECE):
+        frame = keys[start : start + process_calls.PIECE]
         try:
             yield Transmit(frame)
         except TransportFault:

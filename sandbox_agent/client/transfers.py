@@ -52,7 +52,7 @@ def listing(path: str, query: ListQuery) -> Program[EntryList]:
         yield  # a program that asks for nothing
 
     yield from each(pages(path, query), keep)
-    return EntryList(found, path)
+    return EntryList(found)
 
 
 def exists(path: str) -> Program[bool]:

@@ -21,7 +21,15 @@ from sandbox_agent.render.cards import (
     table_text,
 )
 from sandbox_agent.render.doctor import Story, doctor_html, doctor_markdown, doctor_text
-from sandbox_agent.render.files import entries_html, entries_text, file_html, file_text, size_text
+from sandbox_agent.render.files import (
+    entries_html,
+    entries_text,
+    file_html,
+    file_text,
+    matches_html,
+    matches_text,
+    size_text,
+)
 from sandbox_agent.render.html import item_html, to_html
 from sandbox_agent.render.markdown import item_markdown, to_markdown
 from sandbox_agent.render.notebook import to_notebook
@@ -54,6 +62,8 @@ __all__ = [
     "item_html",
     "item_markdown",
     "item_text",
+    "matches_html",
+    "matches_text",
     "permission_html",
     "permission_text",
     "process_html",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.render.cards import card_html, card_text, table_html, table_text, thin
-from sandbox_agent.render.markup import tag
+from sandbox_agent.render.markup import escape, tag
 from sandbox_agent.render.parts import left_out
+from sandbox_agent.render.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox_agent.wire.files import FsEntry, FsStat
+    from sandbox_agent.render.markup import Markup
+    from sandbox_agent.wire.files import FsEntry, FsSearchMatch, FsStat
 
 _HEADS = ("Name", "Size", "Modified")
 _SHOWN = 1000
@@ -20,20 +23,36 @@ _SHOWN = 1000
 _STEP = 1024
 
 
-def entries_html(entries: Sequence[FsEntry], *, base: str = "") -> str:
-    """A listing; names are told from ``base`` on, the folder it is of."""
+def entries_html(entries: Sequence[FsEntry]) -> str:
+    """A listing; names are told from the folder on that all are in."""
+    base = _base(entries)
     rows: list[tuple[str, ...]] = [
-        (tag("code", _name(entry, base)), *thin(size_of(entry), entry.modified or "")) for entry in entries[:_SHOWN]
+        (tag("code", _name(entry, base)), *thin(size_of(entry), _when(entry.modified))) for entry in entries[:_SHOWN]
     ]
     if rest := len(entries) - _SHOWN:
         rows += [(tag("span", left_out(rest, "entries"), cls="sa-dim"), "", "")] if rest > 0 else []
     return table_html(_HEADS, rows)
 
 
-def entries_text(entries: Sequence[FsEntry], *, base: str = "") -> str:
-    rows = [(_name(entry, base), size_of(entry), entry.modified or "") for entry in entries[:_SHOWN]]
+def entries_text(entries: Sequence[FsEntry]) -> str:
+    base = _base(entries)
+    rows = [(_name(entry, base), size_of(entry), _when(entry.modified)) for entry in entries[:_SHOWN]]
     rest = len(entries) - _SHOWN
     return table_text(_HEADS, rows) + (f"\n{left_out(rest, 'entries')}" if rest > 0 else "")
+
+
+def matches_html(matches: Sequence[FsSearchMatch], *, truncated: bool = False) -> str:
+    """Lines with what was found in them in bold, or names."""
+    rows: list[tuple[str, ...]] = [(tag("code", _place(match)), _marked(match)) for match in matches[:_SHOWN]]
+    if truncated or len(matches) > _SHOWN:
+        rows.append((tag("span", "… and more", cls="sa-dim"), ""))
+    return table_html(("Where", "What"), rows)
+
+
+def matches_text(matches: Sequence[FsSearchMatch], *, truncated: bool = False) -> str:
+    shown = [_place(match) if match.line is None else f"{_place(match)}: {match.text}" for match in matches[:_SHOWN]]
+    more = ["… and more"] if truncated or len(matches) > _SHOWN else []
+    return clean("\n".join([*shown, *more])) or "None."
 
 
 def file_html(file: FsEntry | FsStat) -> str:
@@ -61,6 +80,15 @@ def size_of(entry: FsEntry | FsStat) -> str:
     return "" if entry.entry_type == "directory" else size_text(entry.size)
 
 
+def _base(entries: Sequence[FsEntry]) -> str:
+    return posixpath.commonpath([posixpath.dirname(entry.path) for entry in entries]) if entries else ""
+
+
+def _when(modified: str | None) -> str:
+    """To the second, in UTC as it is told."""
+    return (modified or "")[:19].replace("T", " ")
+
+
 def _name(entry: FsEntry, base: str) -> str:
     prefix = base.rstrip("/") + "/"
     name = entry.path.removeprefix(prefix) if entry.path.startswith(prefix) else entry.name
@@ -69,11 +97,24 @@ def _name(entry: FsEntry, base: str) -> str:
     return f"{name}/" if entry.entry_type == "directory" else name
 
 
+def _place(match: FsSearchMatch) -> str:
+    return match.path if match.line is None else f"{match.path}:{match.line}"
+
+
+def _marked(match: FsSearchMatch) -> Markup:
+    parts: list[Markup] = []
+    at = 0
+    for found in match.ranges:
+        parts += [escape(match.text[at : found.start]), tag("b", match.text[found.start : found.end])]
+        at = found.end
+    return tag("code", *parts, match.text[at:])
+
+
 def _file(file: FsEntry | FsStat) -> dict[str, Any]:
     facts = {
         "Kind": file.kind or file.entry_type,
         "Size": size_of(file),
-        "Modified": file.modified,
+        "Modified": _when(file.modified),
         "Mode": None if file.mode is None else f"{file.mode:o}",
         "Link to": getattr(file, "link_target", None),
     }

@@ -110,6 +110,10 @@ class BlockingStream:
         except StopAsyncIteration:
             raise StopIteration from None
 
+    def ready(self) -> Self:
+        self._runner.run(self._inner.ready())
+        return self
+
     def close(self) -> None:
         self._runner.run(self._inner.aclose())
 
