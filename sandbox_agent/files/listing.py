@@ -51,7 +51,7 @@ def from_cursor(cursor: str | None) -> list[str]:
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest("the cursor is not one of ours", code="invalid_cursor") from error
     parts = os.fsdecode(raw).split("/")
-    if not all(parts) or "\0" in cursor:
+    if not all(parts) or b"\0" in raw:
         raise InvalidRequest("the cursor is not one of ours", code="invalid_cursor")
     return parts
 

@@ -44,6 +44,14 @@ def _demand_file(fd: int, path: str) -> None:
         raise not_a_file(path)
 
 
+async def _at(path: str, work: Callable[..., T], *given: object) -> T:
+    """``work`` in a thread; what the system says against it is a problem with ``path``."""
+    try:
+        return await asyncio.to_thread(work, *given)
+    except OSError as error:
+        raise problem_of(error, path) from error
+
+
 class Files:
     """Files beneath ``root``, or all that this user may touch. Relative paths are from ``home``.
 
@@ -74,10 +82,7 @@ class Files:
     async def run(self, path: str, work: Callable[[str], T]) -> T:
         """``work`` with the absolute path, in a thread; what the system says against it becomes a problem."""
         absolute = self.absolute(path)
-        try:
-            return await asyncio.to_thread(work, absolute)
-        except OSError as error:
-            raise problem_of(error, absolute) from error
+        return await _at(absolute, work, absolute)
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -150,7 +155,10 @@ class Files:
             raise
 
     async def read_text(self, path: str, line: int | None = None, limit: int | None = None) -> str:
-        """Text from a line (the first is 1) on, at most ``limit`` lines; bytes that are not UTF-8 are replaced."""
+        """Text from a line on, at most ``limit`` lines; bytes that are not UTF-8 are replaced.
+
+        The first line is 1; as the schema of agents allows 0, that is taken for it too.
+        """
 
         def work(absolute: str) -> str:
             with self._opened(absolute) as file:
@@ -177,12 +185,10 @@ class Files:
             raise is_directory(absolute)
         writing = Writing(self.root, absolute, holds)
         try:
-            await asyncio.to_thread(writing.begin)
+            await _at(absolute, writing.begin)
             async for chunk in chunks:
-                await asyncio.to_thread(writing.write, chunk)
-            etag = await asyncio.to_thread(writing.commit)
-        except OSError as error:
-            raise problem_of(error, absolute) from error
+                await _at(absolute, writing.write, chunk)
+            etag = await _at(absolute, writing.commit)
         finally:
             await asyncio.to_thread(writing.close)
         return FsWriteResponse(path=absolute, bytes_written=writing.written, etag=etag, created=writing.created)

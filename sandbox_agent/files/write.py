@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _NAMELESS_UNKNOWN = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS})
 _NEW_MODE = 0o666
+_PROC = "/proc/self/fd"
 
 _last_step = threading.Lock()
 """Held from the last look at what is there to its replacement: of two writers with one ``If-Match``, one wins."""
@@ -82,7 +83,7 @@ class Writing:
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_CLOEXEC
-        if os.access("/proc/self/fd", os.X_OK):  # a file without a name gets one through it
+        if os.access(_PROC, os.X_OK):  # a file without a name gets one through it
             try:
                 self._fd = os.open(".", flags | os.O_TMPFILE, _NEW_MODE, dir_fd=self._folder)
             except OSError as error:
@@ -142,7 +143,7 @@ class Writing:
     def _link(self, name: str) -> bool:
         """Give the nameless file a name; false where it is taken, unless a free one was asked for."""
         try:
-            os.link(f"/proc/self/fd/{self._fd}", name, dst_dir_fd=self._folder, follow_symlinks=True)
+            os.link(f"{_PROC}/{self._fd}", name, dst_dir_fd=self._folder, follow_symlinks=True)
         except FileExistsError:
             if self._holds is not None:
                 raise self._taken() from None
