@@ -171,6 +171,22 @@ class ProcessLog:
             return max(after, self.journal.head)
         return max(after, found[-tail].first - 1) if len(found) >= tail else after
 
+    async def last(self, limit: int | None) -> tuple[bytes, bool]:
+        """The last ``limit`` bytes of all streams (or all there are), and whether there were more before them."""
+        oldest, head = self.journal.first - 1, self.journal.head
+        entries = 16
+        while True:
+            after = oldest if limit is None else max(oldest, head - entries)
+            found = (await self.excerpt(after=after)).segments
+            size = sum(segment.size for segment in found)
+            if after == oldest or (limit is not None and size >= limit):
+                break
+            entries *= 4
+        data = b"".join(payload for segment in found for payload in segment.payloads)
+        if limit is not None and size > limit:
+            return data[size - limit :], True
+        return data, after > 0
+
     async def follow(self, after: int, stream: ProcessLogsStream = "combined") -> AsyncIterator[list[Segment] | Reset]:
         """All entries beyond ``after``, those to come as well, until the process has ended and all is read.
 

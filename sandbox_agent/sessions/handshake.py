@@ -46,9 +46,11 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
         return self.capabilities.get("loadSession") is True
 
 
-async def initialize(connection: AgentConnection, agent: str, deadline: float) -> Greeting:
-    """Greet the agent. We offer neither files nor terminals yet, so well-behaved agents use their own."""
-    params = {"protocolVersion": PROTOCOL_VERSION, "clientInfo": CLIENT, "clientCapabilities": {}}
+async def initialize(
+    connection: AgentConnection, agent: str, deadline: float, capabilities: JsonObject | None = None
+) -> Greeting:
+    """Greet the agent. ``capabilities`` are what we do for it."""
+    params = {"protocolVersion": PROTOCOL_VERSION, "clientInfo": CLIENT, "clientCapabilities": capabilities or {}}
     result = await ask(connection, "initialize", params, agent=agent, deadline=deadline)
     version = result.get("protocolVersion")
     if version != PROTOCOL_VERSION:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sandbox_agent.problems import AgentProcessExited, InvalidRequest, ModeNotSupported, StreamError, Timeout
 from sandbox_agent.sessions import events, handshake
+from sandbox_agent.sessions.errands import CAPABILITIES
 from sandbox_agent.sessions.mcp import check_transports
 from sandbox_agent.sessions.options import CHOICES, AgentOptions, plan
 from sandbox_agent.sessions.outfit import shown_servers
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sandbox_agent.agents import Agents
     from sandbox_agent.sessions.core import Core
     from sandbox_agent.sessions.desk import PermissionDesk
+    from sandbox_agent.sessions.errands import Errands
     from sandbox_agent.sessions.handshake import Greeting
     from sandbox_agent.sessions.options import Choice
     from sandbox_agent.sessions.outfit import Outfit
@@ -55,6 +57,7 @@ class AgentLink:
         tools: ToolCalls,
         outfit: Outfit,
         *,
+        errands: Errands | None,
         servers: AcpServers,
         agents: Agents,
     ) -> None:
@@ -63,6 +66,7 @@ class AgentLink:
         self._desk = desk
         self._tools = tools
         self._outfit = outfit
+        self._errands = errands
         self._servers = servers
         self._agents = agents
         self._lock = asyncio.Lock()
@@ -150,7 +154,9 @@ class AgentLink:
         connection = await self._servers.open_session(core.id, agent, command, self)
         self._opening = connection
         try:
-            greeting = await handshake.initialize(connection, agent, settings.initialize_deadline)
+            greeting = await handshake.initialize(
+                connection, agent, settings.initialize_deadline, CAPABILITIES if self._errands is not None else None
+            )
             if private.auth_method is not None:
                 method = handshake.chosen_method(greeting, private.auth_method, agent=agent)
                 await self._authenticate(connection, method)
@@ -340,16 +346,20 @@ class AgentLink:
 
     def on_request(self, sequence: int, envelope: Envelope) -> bool:  # noqa: ARG002 - the role's form
         connection = self._connection or self._opening
-        if envelope.method != "session/request_permission" or connection is None:
+        if connection is None:
             return False
-        self._desk.asked(connection, envelope)
-        return True
+        if envelope.method == "session/request_permission":
+            self._desk.asked(connection, envelope)
+            return True
+        return self._errands is not None and self._errands.asked(connection, envelope)
 
     def on_exit(self, exit: AgentExit) -> None:  # noqa: A002, ARG002 - the role's form
         self._outfit.watch.end()
         self._replay = None
         self._tools.clear()
         self._desk.cancel_all("agent_exited")
+        if self._errands is not None:
+            spawn_task(self._errands.end(), name=f"end the commands of {self._core.id}")
 
     def _entitle(self, title: str) -> None:
         if title and self._core.row.titled_by != "client" and title != self._core.row.title:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox_agent.agents.credentials import secrets as secrets_in
 from sandbox_agent.problems import Conflict, InvalidRequest, SessionAlreadyExists, SessionNotFound
 from sandbox_agent.sessions.core import Core, SessionOptions, now_ms
+from sandbox_agent.sessions.errands import Errands
 from sandbox_agent.sessions.mcp import mcp_servers
 from sandbox_agent.sessions.outfit import Wardrobe
 from sandbox_agent.sessions.policy import as_policy
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     from sandbox_agent.acp.servers import AcpServers
     from sandbox_agent.agents import Agents
+    from sandbox_agent.files import Files
     from sandbox_agent.journal import Journal, Journals
+    from sandbox_agent.processes import Processes
     from sandbox_agent.sessions.options import Choice
     from sandbox_agent.sessions.private import Private
     from sandbox_agent.sessions.records import Position
@@ -69,6 +72,8 @@ class Sessions:
         agents: Agents,
         options: SessionOptions | None = None,
         wardrobe: Wardrobe | None = None,
+        files: Files | None = None,
+        processes: Processes | None = None,
         emit: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
         self._journals = journals
@@ -76,6 +81,8 @@ class Sessions:
         self._agents = agents
         self._options = options or SessionOptions()
         self._wardrobe = wardrobe or Wardrobe.at_home(agents, servers.supervisor)
+        self._files = files
+        self._processes = processes
         self._emit = emit
         self._records = SessionRecords(journals.records)
         self._live: dict[str, Session] = {}
@@ -300,7 +307,8 @@ class Sessions:
         journal = await self._journals.open(_journal_name(row.id), self._options.retention)
         core = Core(row, journal, self._records, self._options, self._emit, private=private)
         core.redact = Redactor(self._given(core))
-        return Session(core, servers=self._servers, agents=self._agents, wardrobe=self._wardrobe)
+        errands = Errands(core, self._files, self._processes) if self._files and self._processes else None
+        return Session(core, errands, servers=self._servers, agents=self._agents, wardrobe=self._wardrobe)
 
     async def _session(self, session_id: str) -> Session:
         """The session, from disk if need be. Raises ``SessionNotFound``."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sandbox_agent.agents import Agents
     from sandbox_agent.journal import Journal
     from sandbox_agent.sessions.core import Core
+    from sandbox_agent.sessions.errands import Errands
     from sandbox_agent.sessions.options import Choice
     from sandbox_agent.sessions.outfit import Wardrobe
     from sandbox_agent.sessions.records import SessionRow
@@ -36,13 +37,17 @@ if TYPE_CHECKING:
 class Session:
     """A session in this run of the server, with or without an agent process."""
 
-    def __init__(self, core: Core, *, servers: AcpServers, agents: Agents, wardrobe: Wardrobe) -> None:
+    def __init__(
+        self, core: Core, errands: Errands | None, *, servers: AcpServers, agents: Agents, wardrobe: Wardrobe
+    ) -> None:
         tools = ToolCalls()
         self.core = core
         self.view = TranscriptView(core.id, core.row.agent, core.journal, core.records)
         self.desk = PermissionDesk(core, tools)
         self.outfit = Outfit(core, wardrobe)
-        self.link = AgentLink(core, self.view, self.desk, tools, self.outfit, servers=servers, agents=agents)
+        self.link = AgentLink(
+            core, self.view, self.desk, tools, self.outfit, errands=errands, servers=servers, agents=agents
+        )
         self.queue = PromptQueue(core, self.link, self.desk, tools, self.view)
 
     async def start(self, choices: dict[Choice, str], *, asking_mode: str | None = None) -> None:

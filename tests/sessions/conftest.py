@@ -10,7 +10,9 @@ import pytest
 
 from sandbox_agent.acp.servers import AcpServers
 from sandbox_agent.agents import Agents
+from sandbox_agent.files import Files
 from sandbox_agent.journal import Reset, open_journals
+from sandbox_agent.processes import Processes
 from sandbox_agent.sessions import SessionOptions, Sessions
 from sandbox_agent.supervisor import Supervisor
 from sandbox_agent.wire.sessions import PermissionAnswer, PromptRequest, SessionCreateRequest
@@ -49,14 +51,19 @@ class World:
         self.journals = open_journals(self.folder / "sessions.db")
         self.agents = Agents(config=config, environ=environ, install_root=self.folder / "bin")
         self.servers = AcpServers(self.journals, self.supervisor, self.agents.command)
+        self.processes = Processes(self.supervisor)
+        self.files = Files(root=self.folder, home=self.folder)  # what recordings name is not to be written
         self.sessions = Sessions(
             journals=self.journals,
             servers=self.servers,
             agents=self.agents,
             options=options,
+            files=self.files,
+            processes=self.processes,
             emit=lambda name, data: self.told.append((name, data)),
         )
         await self.supervisor.start()
+        await self.processes.open()
         await self.journals.start()
         await self.sessions.start()
         self.running = True
@@ -66,6 +73,8 @@ class World:
             self.running = False
             await self.sessions.stop()
             await self.servers.stop()
+            await self.processes.close()
+            self.files.close()
             await self.journals.stop()
             await self.supervisor.stop()
 
@@ -74,6 +83,8 @@ class World:
         self.running = False
         await self.journals.stop()
         await self.supervisor.stop()
+        await self.processes.close()
+        self.files.close()
 
     async def restart(self, mock: str = "", options: SessionOptions = QUICK) -> None:
         await self.stop()

@@ -357,15 +357,13 @@ async def test_a_long_turn_is_whole_in_the_journal(world: World) -> None:
     assert "00019999" in text
 
 
-async def test_a_client_that_asks_for_files_is_told_that_there_is_no_such_method(world: World) -> None:
-    """We offer neither files nor terminals yet; an agent that asks regardless gets a clear answer."""
+async def test_an_agent_that_asks_for_something_unknown_is_told_that_there_is_no_such_method(world: World) -> None:
     session = await world.create()
-    await world.prompt(session.id, '[[call method=fs/read_text_file params={"path": "/etc/passwd"}]]')
+    await world.prompt(session.id, '[[call method=fs/watch params={"path": "/etc/passwd"}]]')
     events = await world.events(session.id)
     answers = [json.loads(payload) for sender, payload in events if sender is Sender.CLIENT and b'"error"' in payload]
     assert [answer["error"]["code"] for answer in answers] == [-32601]
     initialize = next(json.loads(payload) for sender, payload in events if sender is Sender.CLIENT)
-    assert initialize["params"]["clientCapabilities"] == {}
     assert initialize["params"]["clientInfo"]["name"] == "sandbox-agent"
 
 
