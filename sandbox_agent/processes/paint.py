@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyte.charsets
 import pyte.modes
+from wcwidth import wcwidth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,19 @@ def _lines(screen: Screen, page: Page) -> Iterator[str]:
             if cell[1:] != look:
                 look = cell[1:]
                 yield sgr(cell)
-            yield cell.data
+            yield shown(line, x, screen.columns)
+
+
+def shown(line: StaticDefaultDict[int, Char], x: int, columns: int) -> str:
+    """What is in a cell; nothing in the second of a wide character, and a blank for half of one that was written over."""
+    char = line[x].data
+    if not char:
+        return "" if x and _wide(line[x - 1].data) else " "
+    return " " if _wide(char) and (x + 1 == columns or line[x + 1].data) else char
+
+
+def _wide(char: str) -> bool:
+    return not char.isascii() and wcwidth(char[0]) == 2  # noqa: PLR2004 - cells
 
 
 def _place(screen: Screen, cursor: Cursor) -> str:
@@ -90,7 +103,7 @@ def _state(screen: Screen, page: Page) -> Iterator[str]:
         yield f"{sgr(saved.attrs)}{_place(screen, saved)}\x1b7"
     if page.margins is not None:
         yield f"\x1b[{page.margins.top + 1};{page.margins.bottom + 1}r"
-    yield "".join(f"\x1b[?{flag}h" for flag in sorted(screen.flags - {6}))
+    yield "".join(f"\x1b[?{flag}h" for flag in sorted(screen.flags))
     if screen.g0_charset is pyte.charsets.VT100_MAP:
         yield "\x1b(0"
     if pyte.modes.IRM in screen.mode:
@@ -105,6 +118,6 @@ def _state(screen: Screen, page: Page) -> Iterator[str]:
     yield _place(screen, page.cursor)
     yield "\x1b[?7h" if pyte.modes.DECAWM in screen.mode else "\x1b[?7l"
     yield "\x1b[?25l" if page.cursor.hidden else "\x1b[?25h"
-    if 6 in screen.flags:  # noqa: PLR2004 - DECOM: places count from the margins from here on
+    if pyte.modes.DECOM in screen.mode:  # places count from the margins from here on
         top = page.margins.top if page.margins else 0
         yield f"\x1b[?6h\x1b[{page.cursor.y - top + 1};{min(page.cursor.x, screen.columns - 1) + 1}H"

@@ -8,6 +8,7 @@ know, and takes each character by itself. What is understood follows ECMA-48 and
 from __future__ import annotations
 
 import codecs
+import copy
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ALTERNATE: Final = frozenset({47, 1047, 1049})
-KEPT: Final = frozenset({1, 5, 6, 9, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004})
-"""Private modes that are set again when the screen is drawn; those of the cursor and of wrapping besides."""
-_PASSED: Final = frozenset({5, 6, 7, 25})  # those that the matrix itself obeys
+KEPT: Final = frozenset({1, 5, 9, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004})
+"""Private modes that are set again when the screen is drawn; those that the matrix obeys besides."""
+_PASSED: Final = frozenset({6, 7, 25})  # those that the matrix itself obeys
 _UNFINISHED: Final = 1 << 16  # no sequence is longer than that
 _TOKEN: Final = re.compile(
     r"(?P<text>[^\x00-\x1f\x7f]+)"
@@ -235,7 +236,7 @@ class Screen(pyte.Screen):
             self.cursor.y = min(self.cursor.y, self.lines - 1)
 
     def _soft_reset(self) -> None:
-        self.flags -= {1, 6, 66}
+        self.flags -= {1, 66}
         self.set_mode(7, 25, private=True)
         self.reset_mode(4)
         self.reset_mode(6, private=True)
@@ -278,11 +279,32 @@ class Screen(pyte.Screen):
             cursor.x += len(stretch)
             at += len(stretch)
 
+    def save_cursor(self) -> None:
+        super().save_cursor()
+        del self.savepoints[:-1]
+
+    def restore_cursor(self) -> None:
+        """DECRC: what was saved stays so, and whether the cursor is shown is not part of it."""
+        hidden = self.cursor.hidden
+        saved = [point._replace(cursor=copy.copy(point.cursor)) for point in self.savepoints]
+        super().restore_cursor()
+        self.cursor.hidden = hidden
+        self.savepoints = saved
+
     def resize(self, lines: int | None = None, columns: int | None = None) -> None:
+        saved = self.savepoints
         super().resize(lines, columns)
+        self.savepoints = saved
         self.cursor.x = min(self.cursor.x, self.columns - 1)
         self.cursor.y = min(self.cursor.y, self.lines - 1)
         self.tabstops = set(range(8, self.columns, 8))
+
+    def cursor_to_line(self, line: int | None = None) -> None:
+        if self.margins is not None:
+            super().cursor_to_line(line)
+            return
+        self.cursor.y = (line or 1) - 1
+        self.ensure_vbounds()
 
     def repeat(self, count: int = 1) -> None:
         """REP: the last character again."""
