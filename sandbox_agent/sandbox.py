@@ -15,6 +15,7 @@ from sandbox_agent.agents.credentials import secrets
 from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
+from sandbox_agent.agents.terminal_login import TerminalLogins
 from sandbox_agent.desktop.service import Desktop
 from sandbox_agent.files import Files
 from sandbox_agent.files.archives import Archives
@@ -60,6 +61,7 @@ class Sandbox:
     journals: Journals
     agents: Agents
     doctor: Doctor
+    logins: TerminalLogins
     servers: AcpServers
     directories: DirectoryConfig
     sessions: Sessions
@@ -82,6 +84,7 @@ class Sandbox:
         self.journals = open_journals(config.store)
         self.agents = Agents(config=config.agents, running=self._uptime_ms, prober=Probe(self.supervisor))
         self.agents.installer = Installer(self.supervisor, root=self.agents.root, environ=self.agents.environ)
+        self.logins = TerminalLogins(self.agents, self.supervisor, self.processes)
         data_dir = config.store.parent if isinstance(config.store, Path) else None
         self.doctor = Doctor(self.agents, self.supervisor, data_dir=data_dir)
         self.servers = AcpServers(

@@ -65,13 +65,21 @@ async def _started(
         await journals.stop()
 
 
-async def handshake(supervisor: Supervisor, agent: str, command: Command, *, deadline: float = 60.0) -> JsonObject:
-    """What an agent answers to `initialize`.
+async def handshake(
+    supervisor: Supervisor,
+    agent: str,
+    command: Command,
+    *,
+    deadline: float = 60.0,
+    capabilities: JsonObject | None = None,
+) -> JsonObject:
+    """What an agent answers to `initialize`; ``capabilities`` are what it is told that we do for it.
 
     Raises AgentNotInstalled, AgentProcessExited, Timeout, or StreamError when that is an error, or no object.
     """
     async with _started(supervisor, agent, command, deadline) as (connection, _):
-        answer = await connection.request("initialize", INITIALIZE, deadline=deadline)
+        params = INITIALIZE | {"clientCapabilities": capabilities or {}}
+        answer = await connection.request("initialize", params, deadline=deadline)
     if not isinstance(answer, dict) or "protocolVersion" not in answer:
         raise StreamError(f"{agent} answered initialize with something else than its protocol version", agent=agent)
     return answer

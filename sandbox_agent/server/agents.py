@@ -28,3 +28,8 @@ async def list_agents(call: Call) -> Answer:
 async def get_agent(call: Call) -> Answer:
     info = await call.sandbox.agents.info(call.params["agent"], config=call.query.config, no_cache=call.query.no_cache)
     return Answer(body=info)
+
+
+async def login(call: Call) -> Answer:
+    process = await call.sandbox.logins.start(call.params["agent"], call.body)
+    return Answer(body=process.info())

@@ -27,6 +27,7 @@ from sandbox_agent.wire import agents as agents_wire
 from sandbox_agent.wire import config as config_wire
 from sandbox_agent.wire import doctor as doctor_wire
 from sandbox_agent.wire import health as health_wire
+from sandbox_agent.wire import processes as processes_wire
 from sandbox_agent.wire import sessions as wire
 from sandbox_agent.wire.transcript import Transcript
 
@@ -136,6 +137,24 @@ ROUTES: tuple[Route, ...] = (
         body=agents_wire.AgentInstallRequest,
         answers={200: (agents_wire.AgentInstallResponse, negotiate.EVENT_STREAM)},
         problems=(p.UnsupportedAgent, p.InstallFailed),
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/agents/{agent}/login",
+        endpoint=agents.login,
+        summary="Start the agent's own program for logging in, on a terminal; the process, to attach to",
+        body=agents_wire.AgentLoginRequest,
+        answers={200: processes_wire.ProcessInfo},
+        problems=(
+            p.UnsupportedAgent,
+            p.AgentNotInstalled,
+            p.InstallFailed,
+            p.Conflict,
+            p.AgentProcessExited,
+            p.StreamError,
+            p.Timeout,
+        ),
         action=EXECUTE,
     ),
     Route(

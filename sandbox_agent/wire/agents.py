@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from sandbox_agent.wire.base import JsonObject, Wire
+import msgspec
+
+from sandbox_agent.wire.base import JsonObject, StrictRequest, Wire
 
 
 class AgentCapabilities(Wire, omit_defaults=False, frozen=True, kw_only=True):
@@ -65,6 +67,14 @@ class AgentInstallRequest(Wire, frozen=True, kw_only=True):
     reinstall: bool | None = None
     agent_version: str | None = None
     agent_process_version: str | None = None
+
+
+class AgentLoginRequest(StrictRequest, frozen=True, kw_only=True):
+    """``method`` is one of the ways to log in that the agent tells, the first for a terminal without it."""
+
+    method: str | None = None
+    cols: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    rows: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
 
 class AgentInstallArtifact(Wire, frozen=True, kw_only=True):
