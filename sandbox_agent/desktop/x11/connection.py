@@ -234,6 +234,13 @@ def cookie_of(authority: Path, number: int) -> bytes | None:
     return found
 
 
+def _knock(number: str, deadline: float) -> None:
+    """Raise unless a server listens: the library, refused, would leave its socket open and try the network next."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(deadline)
+        probe.connect(f"/tmp/.X11-unix/X{int(number)}")  # noqa: S108 -- where X servers listen
+
+
 def connect(name: str, authority: Path | None, deadline: float) -> Connection:
     """A connection to display ``name`` (``":99"``), let in by the cookie in ``authority``.
 
@@ -242,6 +249,7 @@ def connect(name: str, authority: Path | None, deadline: float) -> Connection:
     number = name.rpartition(":")[2].partition(".")[0]
     try:
         cookie = cookie_of(authority, int(number)) if authority else None
+        _knock(number, deadline)
         return Connection(name, cookie, time.monotonic() + deadline)
     except (
         OSError,

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox_agent.desktop.x11.capture import Capture
+from sandbox_agent.desktop.x11.clipboard import Clipboard
 from sandbox_agent.desktop.x11.display import DEADLINE, Display
 from sandbox_agent.desktop.x11.keyboard import Keyboard
 from sandbox_agent.desktop.x11.mouse import Mouse
@@ -34,6 +35,7 @@ class X11:
         self.keyboard = Keyboard(control, self._devices)
         self.mouse = Mouse(control, self._devices, self.keyboard)
         self.windows = Windows(control)
+        self.clipboard = Clipboard(control)
 
     @classmethod
     async def open(cls, name: str, authority: Path | None = None, *, deadline: float = DEADLINE) -> X11:

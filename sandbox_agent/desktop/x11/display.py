@@ -66,8 +66,8 @@ class Display:
     def __init__(self, name: str, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         self.name = name
         self.root = connection.root
+        self.connection = connection  # for the owner thread alone
         self.ended = asyncio.Event()  # the connection is over, by `close` or by the server's death
-        self._connection = connection
         self._loop = loop
         self._lock = threading.Lock()
         self._jobs: deque[_Job] = deque()
@@ -97,7 +97,7 @@ class Display:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the screen in pixels, as it was when the connection began."""
-        screen = self._connection.screen
+        screen = self.connection.screen
         return screen.width_in_pixels, screen.height_in_pixels
 
     @property
@@ -157,8 +157,8 @@ class Display:
                     self._wait()
                 elif not job.abandoned:
                     self._do(job)
-            self._connection.limit = time.monotonic() + GRACE
-            self._connection.flush()
+            self.connection.limit = time.monotonic() + GRACE
+            self.connection.flush()
         except ConnectionClosedError as error:
             why = f"the display has gone ({error})"
         except Timeout:
@@ -172,9 +172,9 @@ class Display:
 
     def _do(self, job: _Job) -> None:
         result, failed = None, None
-        self._connection.limit = job.limit
+        self.connection.limit = job.limit
         try:
-            result = job.fn(self._connection)
+            result = job.fn(self.connection)
         except ConnectionClosedError as error:
             self.tell(job.settle, None, DesktopRuntimeFailed(f"the display has gone ({error})"))
             raise
@@ -184,16 +184,16 @@ class Display:
 
     def _pump(self) -> None:
         """Send what is queued, and hand the events that are here to their handlers."""
-        self._connection.limit = time.monotonic() + DEADLINE
+        self.connection.limit = time.monotonic() + DEADLINE
         try:
-            self._connection.pending_events()
+            self.connection.pending_events()
             self.handle_events()
         except Timeout:  # a stopped server: calls find out by themselves
             logger.debug("the X server does not answer")
 
     def handle_events(self) -> None:
         """In the owner thread: hand the events that have been read to their handlers, in their order."""
-        queue = self._connection.event_queue
+        queue = self.connection.event_queue
         while queue:
             event = queue.pop(0)
             for handler in self._handlers.get(type(event), ()):
@@ -201,7 +201,7 @@ class Display:
 
     def _wait(self) -> None:
         poll = select.poll()
-        poll.register(self._connection.socket, select.POLLIN)
+        poll.register(self.connection.socket, select.POLLIN)
         poll.register(self._wakeup, select.POLLIN)
         for fd, _ in poll.poll():
             if fd == self._wakeup:
@@ -212,8 +212,8 @@ class Display:
             self._over = why
             left, self._jobs = self._jobs, deque()
             os.close(self._wakeup)
-        if self._connection.socket_error is None:
-            self._connection.close_internal("client")
+        if self.connection.socket_error is None:
+            self.connection.close_internal("client")
         for job in left:
             self.tell(job.settle, None, DesktopRuntimeFailed(why))
         self.tell(self.ended.set)

@@ -180,12 +180,12 @@ class Windows:
         A program or the window manager may refuse or alter it, so what came of it is the answer.
         """
         await self._send(window_id, name, values)
-        window = await self.get(window_id)
+        before, window = None, await self.get(window_id)
         for pause in SETTLE_STEPS:
-            if done(window):
+            if done(window) and window == before:  # states are told before the geometry that goes with them
                 break
             await asyncio.sleep(pause)
-            window = await self.get(window_id)
+            before, window = window, await self.get(window_id)
         return window
 
     async def _send(self, window_id: str, name: str, values: Sequence[int]) -> None:
