@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from Xlib import X
 from Xlib.protocol import event, request
 
+from sandbox_agent.desktop.waiting import first
 from sandbox_agent.desktop.x11.connection import settled
 from sandbox_agent.desktop.x11.display import Display
 from sandbox_agent.problems import Timeout
-from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
     from pathlib import Path
 
     from sandbox_agent.desktop.x11.connection import Connection
@@ -49,16 +48,6 @@ async def managed(display: str, authority: Path, deadline: float) -> None:
         raise Timeout(f"no window manager has come within {deadline:g} s") from error
     finally:
         await watcher.close()
-
-
-async def first(*waits: Coroutine[Any, Any, object]) -> None:
-    """Until one of them is over."""
-    tasks = [spawn_task(wait, name="wait for a part of the desktop") for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _watch(connection: Connection) -> int:

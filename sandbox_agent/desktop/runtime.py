@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import shutil
 import time
@@ -10,9 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.desktop import displays, xserver
-from sandbox_agent.desktop.manager import first, managed
 from sandbox_agent.desktop.parts import Part, Program, end_all
-from sandbox_agent.desktop.x11.desktop import X11
+from sandbox_agent.desktop.waiting import first
 from sandbox_agent.problems import DesktopRuntimeFailed, Problem
 from sandbox_agent.tasks import spawn_task
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.desktop.home import Home
     from sandbox_agent.desktop.options import Screen
+    from sandbox_agent.desktop.x11.desktop import X11
     from sandbox_agent.processes.service import Processes
     from sandbox_agent.wire.desktop import DesktopProcessInfo
 
@@ -33,6 +34,11 @@ _CONNECT = 5.0  # s for a connection to a server that says it is ready
 _MANAGE = 10.0  # s for a window manager to manage
 _MOST_MENDS, _MEND_SPAN = 5, 60.0  # s; what dies more often is not started again
 _LAST_BREATH = 0.5  # s between the end of a connection and the end of its server, when that is why
+
+
+def _load() -> None:
+    importlib.import_module("sandbox_agent.desktop.manager")
+    importlib.import_module("sandbox_agent.desktop.x11.desktop")
 
 
 class _TooOften(DesktopRuntimeFailed):
@@ -124,7 +130,9 @@ class Runtime:
     # -- starting -------------------------------------------------------------------------------------------------
 
     async def _start_all(self, numbers: Sequence[int]) -> None:
+        loading = spawn_task(asyncio.to_thread(_load), name="import what speaks X")  # takes as long as the server
         self.number, self._place = await xserver.start(self.server, self.geometry, self._state, numbers)
+        await loading
         starts = (self._start_bus(), self._start_manager(), self._connect())
         for failure in await asyncio.gather(*starts, return_exceptions=True):
             if failure is not None:
@@ -132,6 +140,8 @@ class Runtime:
         self._on_change()
 
     async def _connect(self) -> None:
+        from sandbox_agent.desktop.x11.desktop import X11  # noqa: PLC0415 - needs the extra `desktop`
+
         self.screen = await X11.open(self.name, self.place.authority, deadline=_CONNECT)
 
     async def _start_bus(self) -> None:
@@ -141,6 +151,8 @@ class Runtime:
             await self.bus.start(self._program("dbus-daemon", "--session", "--nofork", "--nopidfile", address))
 
     async def _start_manager(self) -> None:
+        from sandbox_agent.desktop.manager import managed  # noqa: PLC0415 - needs the extra `desktop`
+
         await self.manager.start(self._program("openbox", "--sm-disable"))
         ready = spawn_task(managed(self.name, self.place.authority, _MANAGE), name="wait for the window manager")
         try:

@@ -12,7 +12,10 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sandbox_agent.desktop import dependencies, home, options
+from sandbox_agent.desktop import batch, dependencies, home, options, waits
+from sandbox_agent.desktop.acts import Acts
+from sandbox_agent.desktop.launch import Launcher
+from sandbox_agent.desktop.runtime import Runtime
 from sandbox_agent.problems import (
     DesktopRuntimeFailed,
     DesktopRuntimeInactive,
@@ -32,13 +35,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sandbox_agent.desktop.runtime import Runtime
     from sandbox_agent.desktop.x11.desktop import X11
     from sandbox_agent.processes.service import Processes
-    from sandbox_agent.wire.desktop import DesktopProcessInfo, DesktopStartRequest, DesktopState
+    from sandbox_agent.wire.desktop import (
+        DesktopProcessInfo,
+        DesktopStartRequest,
+        DesktopState,
+        DesktopWait,
+        DesktopWaitResponse,
+        DesktopWindowInfo,
+    )
+    from sandbox_agent.wire.desktop_actions import DesktopActionsRequest, DesktopActionsResponse, WaitAction
 
 START_DEADLINE = 20.0
 """Seconds for all of a start."""
+_GLANCE = 1.0  # s for the windows in the status
 
 
 class Desktop:
@@ -49,6 +60,8 @@ class Desktop:
     """
 
     def __init__(self, processes: Processes, environ: Mapping[str, str]) -> None:
+        self.acts = Acts(self)
+        self.launcher = Launcher(self, processes, environ)
         self._processes = processes
         self._environ = environ
         self._turn = asyncio.Lock()  # one start or stop at a time
@@ -114,8 +127,6 @@ class Desktop:
         return await self.status()
 
     async def _start(self, wanted: options.Options, state: Path) -> None:
-        from sandbox_agent.desktop.runtime import Runtime  # noqa: PLC0415 - needs what the extra `desktop` brings
-
         self._state, self._failure = "starting", None
         self._runtime = Runtime(
             self._processes,
@@ -183,7 +194,25 @@ class Desktop:
             missing_dependencies=missing.names,
             install_command=missing.command,
             processes=tuple(self._parts()),
+            windows=await self._windows() if state == "active" else (),
         )
+
+    async def _windows(self) -> tuple[DesktopWindowInfo, ...]:
+        """The windows; none where the display does not say them soon."""
+        try:
+            async with asyncio.timeout(_GLANCE):
+                return await self.x11.windows.list()
+        except (Problem, TimeoutError):
+            return ()
+
+    async def wait(self, wanted: DesktopWait | WaitAction) -> DesktopWaitResponse:
+        """Until the screen is still or changes, or a window comes; see ``DesktopWait``."""
+        waits.check(wanted)
+        return await waits.wait(self.x11, wanted)
+
+    async def do(self, request: DesktopActionsRequest) -> DesktopActionsResponse:
+        """Several actions, in order, until the first that fails."""
+        return await batch.run(self, request)
 
     async def display_info(self) -> DesktopDisplayInfoResponse:
         runtime = self.runtime

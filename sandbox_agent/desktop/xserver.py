@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from sandbox_agent.desktop import authority, displays, home
-from sandbox_agent.desktop.manager import first
 from sandbox_agent.desktop.parts import Program
+from sandbox_agent.desktop.waiting import first
 from sandbox_agent.problems import DesktopRuntimeFailed
 from sandbox_agent.supervisor import PipeReader
 

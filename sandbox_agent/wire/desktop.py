@@ -6,17 +6,20 @@ are well-formed but make no sense (a negative coordinate, an unknown key) are to
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from sandbox_agent.wire.base import Wire
+import msgspec
+
+from sandbox_agent.wire.base import StrictRequest, Wire
 
 DesktopState: TypeAlias = Literal["inactive", "install_required", "starting", "active", "stopping", "failed"]
 
-DesktopMouseButton: TypeAlias = Literal["left", "middle", "right"]
+DesktopMouseButton: TypeAlias = Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["left", "middle", "right"]})]
+"""Another one is refused by the desktop, as an action that makes no sense; so are the next two."""
 
-DesktopScreenshotFormat: TypeAlias = Literal["png", "jpeg", "webp"]
+DesktopScreenshotFormat: TypeAlias = Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["png", "jpeg", "webp"]})]
 
-DesktopSelection: TypeAlias = Literal["clipboard", "primary", "both"]
+DesktopSelection: TypeAlias = Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["clipboard", "primary", "both"]})]
 """The X selections; ``both`` is for writing only."""
 
 DesktopRecordingStatus: TypeAlias = Literal["recording", "completed", "failed"]
@@ -236,6 +239,12 @@ class DesktopWindowResizeRequest(Wire, frozen=True, kw_only=True):
     height: int
 
 
+class DesktopWindowSwitch(StrictRequest, frozen=True, kw_only=True):
+    """Ours: whether the window is to be so, or no longer."""
+
+    on: bool = True
+
+
 # -- clipboard, programs ----------------------------------------------------------------------------------------------
 
 
@@ -246,7 +255,7 @@ class DesktopClipboardResponse(Wire, frozen=True, kw_only=True):
 
 class DesktopClipboardWriteRequest(Wire, frozen=True, kw_only=True):
     text: str
-    selection: str | None = None
+    selection: DesktopSelection | None = None
 
 
 class DesktopLaunchRequest(Wire, frozen=True, kw_only=True):
@@ -275,6 +284,27 @@ class DesktopOpenResponse(Wire, frozen=True, kw_only=True):
 
 
 # -- waiting (ours) ---------------------------------------------------------------------------------------------------
+
+
+class DesktopWait(Wire, frozen=True, kw_only=True):
+    """What is waited for, for ``timeout_ms`` at most (10 minutes at most).
+
+    ``idle``: no change for ``quiet_ms``; ``change``: the next change; ``window``: one whose title contains ``title``,
+    whose class is ``window_class`` and whose process ``pid``, of which those given count. Changes are those within
+    the region, if ``x``, ``y``, ``width`` and ``height`` give one, of more than ``threshold`` pixels at once.
+    """
+
+    until: DesktopWaitUntil = "idle"
+    timeout_ms: int = 10_000
+    quiet_ms: int = 500
+    threshold: int = 0
+    x: int | None = None
+    y: int | None = None
+    width: int | None = None
+    height: int | None = None
+    title: str | None = None
+    window_class: str | None = None
+    pid: int | None = None
 
 
 class DesktopWaitResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):

@@ -2,9 +2,350 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from sandbox_agent import problems as p
+from sandbox_agent.server.call import MIB, Route
+from sandbox_agent.server.desktop import endpoints, screenshots
+from sandbox_agent.wire import desktop as wire
+from sandbox_agent.wire import desktop_actions as actions_wire
 
-if TYPE_CHECKING:
-    from sandbox_agent.server.call import Route
+EXECUTE = "execute"
+CLIPBOARD_BODY_LIMIT = 64 * MIB
 
-ROUTES: tuple[Route, ...] = ()
+# What every route answers that needs the desktop to be active.
+ACTIVE = (p.DesktopRuntimeInactive, p.DesktopRuntimeStarting, p.DesktopRuntimeFailed, p.Timeout)
+_INPUT = (p.DesktopInvalidAction, *ACTIVE, p.DesktopInputFailed)
+_SEES = (p.DesktopInvalidAction, *ACTIVE, p.DesktopScreenshotFailed)
+_WINDOW = (p.DesktopInvalidAction, *ACTIVE, p.WindowNotFound)
+_CLIPBOARD = (p.DesktopInvalidAction, *ACTIVE, p.ClipboardFailed)
+_PICTURES = ("image/png", "image/jpeg", "image/webp")
+_IF_NONE_MATCH = {"If-None-Match": "the `ETag` of a screenshot: 304 while the same request would give the same picture"}
+
+_LIFE: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/v1/desktop/status",
+        endpoint=endpoints.status,
+        summary="Tell the state of the desktop, its parts, and what is missing for it",
+        answers={200: wire.DesktopStatusResponse},
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/start",
+        endpoint=endpoints.start,
+        summary="Start the desktop, or tell about the one that runs",
+        body=wire.DesktopStartRequest,
+        answers={200: wire.DesktopStatusResponse},
+        problems=(
+            p.DesktopInvalidAction,
+            p.Conflict,
+            p.DesktopUnsupportedPlatform,
+            p.DesktopDependenciesMissing,
+            p.DesktopRuntimeFailed,
+        ),
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/stop",
+        endpoint=endpoints.stop,
+        summary="End the desktop with all its programs",
+        answers={200: wire.DesktopStatusResponse},
+        problems=(p.Conflict,),
+        action=EXECUTE,
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/display/info",
+        endpoint=endpoints.display_info,
+        summary="Tell the display and its resolution",
+        answers={200: wire.DesktopDisplayInfoResponse},
+        problems=ACTIVE,
+    ),
+)
+
+_SEEING: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/v1/desktop/screenshot",
+        endpoint=screenshots.screenshot,
+        summary="Take a screenshot",
+        query=screenshots.ScreenshotQuery,
+        headers=_IF_NONE_MATCH,
+        answers={200: _PICTURES, 304: None},
+        problems=_SEES,
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/screenshot/region",
+        endpoint=screenshots.region,
+        summary="Take a screenshot of a part of the screen",
+        query=screenshots.RegionQuery,
+        headers=_IF_NONE_MATCH,
+        answers={200: _PICTURES, 304: None},
+        problems=_SEES,
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/wait",
+        endpoint=endpoints.wait,
+        summary="Wait until the screen is still, until it changes, or for a window",
+        query=wire.DesktopWait,
+        answers={200: wire.DesktopWaitResponse},
+        problems=(p.DesktopInvalidAction, *ACTIVE),
+    ),
+)
+
+_MOUSE: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/v1/desktop/mouse/position",
+        endpoint=endpoints.position,
+        summary="Tell where the pointer is",
+        answers={200: wire.DesktopMousePositionResponse},
+        problems=_INPUT,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/mouse/move",
+        endpoint=endpoints.move,
+        summary="Move the pointer",
+        body=wire.DesktopMouseMoveRequest,
+        answers={200: wire.DesktopMousePositionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/mouse/click",
+        endpoint=endpoints.click,
+        summary="Move the pointer and click, once or more",
+        body=wire.DesktopMouseClickRequest,
+        answers={200: wire.DesktopMousePositionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/mouse/down",
+        endpoint=endpoints.mouse_down,
+        summary="Press a button and hold it",
+        body=wire.DesktopMouseDownRequest,
+        answers={200: wire.DesktopMousePositionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/mouse/up",
+        endpoint=endpoints.mouse_up,
+        summary="Let a button go",
+        body=wire.DesktopMouseUpRequest,
+        answers={200: wire.DesktopMousePositionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/mouse/drag",
+        endpoint=endpoints.drag,
+        summary="Press a button, move the pointer, let it go",
+        body=wire.DesktopMouseDragRequest,
+        answers={200: wire.DesktopMousePositionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/mouse/scroll",
+        endpoint=endpoints.scroll,
+        summary="Move the pointer and turn the wheel",
+        body=wire.DesktopMouseScrollRequest,
+        answers={200: wire.DesktopMousePositionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+)
+
+_KEYBOARD: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path="/v1/desktop/keyboard/type",
+        endpoint=endpoints.type_text,
+        summary="Type text",
+        body=wire.DesktopKeyboardTypeRequest,
+        answers={200: wire.DesktopActionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/keyboard/press",
+        endpoint=endpoints.press,
+        summary="Press a key or a chord and let it go",
+        body=wire.DesktopKeyboardPressRequest,
+        answers={200: wire.DesktopActionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/keyboard/down",
+        endpoint=endpoints.key_down,
+        summary="Press a key and hold it",
+        body=wire.DesktopKeyboardDownRequest,
+        answers={200: wire.DesktopActionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/keyboard/up",
+        endpoint=endpoints.key_up,
+        summary="Let a key go",
+        body=wire.DesktopKeyboardUpRequest,
+        answers={200: wire.DesktopActionResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/actions",
+        endpoint=endpoints.actions,
+        summary="Do several things, in order, until the first that fails",
+        body=actions_wire.DesktopActionsRequest,
+        answers={200: actions_wire.DesktopActionsResponse},
+        problems=_INPUT,
+        action=EXECUTE,
+    ),
+)
+
+_WINDOWS: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/v1/desktop/windows",
+        endpoint=endpoints.list_windows,
+        summary="List the windows",
+        answers={200: wire.DesktopWindowListResponse},
+        problems=ACTIVE,
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/windows/focused",
+        endpoint=endpoints.focused,
+        summary="Tell about the window that has the focus",
+        answers={200: wire.DesktopWindowInfo},
+        problems=(*ACTIVE, p.NoFocusedWindow),
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/windows/{id}/focus",
+        endpoint=endpoints.focus,
+        summary="Give a window the focus",
+        answers={200: wire.DesktopWindowInfo},
+        problems=_WINDOW,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/windows/{id}/move",
+        endpoint=endpoints.move_window,
+        summary="Move a window",
+        body=wire.DesktopWindowMoveRequest,
+        answers={200: wire.DesktopWindowInfo},
+        problems=_WINDOW,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/windows/{id}/resize",
+        endpoint=endpoints.resize_window,
+        summary="Resize a window",
+        body=wire.DesktopWindowResizeRequest,
+        answers={200: wire.DesktopWindowInfo},
+        problems=_WINDOW,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/windows/{id}/close",
+        endpoint=endpoints.close_window,
+        summary="Ask a window to close",
+        answers={200: wire.DesktopActionResponse},
+        problems=_WINDOW,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/windows/{id}/minimize",
+        endpoint=endpoints.minimize_window,
+        summary="Minimize a window; focus brings it back",
+        answers={200: wire.DesktopWindowInfo},
+        problems=_WINDOW,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/windows/{id}/maximize",
+        endpoint=endpoints.maximize_window,
+        summary="Maximize a window, or undo that",
+        body=wire.DesktopWindowSwitch,
+        answers={200: wire.DesktopWindowInfo},
+        problems=_WINDOW,
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/windows/{id}/fullscreen",
+        endpoint=endpoints.fullscreen_window,
+        summary="Have a window fill the screen, or undo that",
+        body=wire.DesktopWindowSwitch,
+        answers={200: wire.DesktopWindowInfo},
+        problems=_WINDOW,
+        action=EXECUTE,
+    ),
+)
+
+_PROGRAMS: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/v1/desktop/clipboard",
+        endpoint=endpoints.read_clipboard,
+        summary="Read the text of the clipboard or the primary selection",
+        query=endpoints.ClipboardQuery,
+        answers={200: wire.DesktopClipboardResponse},
+        problems=_CLIPBOARD,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/clipboard",
+        endpoint=endpoints.write_clipboard,
+        summary="Write text to the clipboard, the primary selection, or both",
+        body=wire.DesktopClipboardWriteRequest,
+        answers={200: wire.DesktopActionResponse},
+        problems=_CLIPBOARD,
+        action=EXECUTE,
+        body_limit=CLIPBOARD_BODY_LIMIT,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/launch",
+        endpoint=endpoints.launch,
+        summary="Start a program on the desktop",
+        body=wire.DesktopLaunchRequest,
+        answers={200: wire.DesktopLaunchResponse},
+        problems=(p.DesktopInvalidAction, *ACTIVE, p.AppNotFound, p.Conflict),
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/open",
+        endpoint=endpoints.open_target,
+        summary="Open a file or an address with the program for it",
+        body=wire.DesktopOpenRequest,
+        answers={200: wire.DesktopOpenResponse},
+        problems=(p.DesktopInvalidAction, *ACTIVE, p.AppNotFound, p.Conflict),
+        action=EXECUTE,
+    ),
+)
+
+ROUTES: tuple[Route, ...] = (*_LIFE, *_SEEING, *_MOUSE, *_KEYBOARD, *_WINDOWS, *_PROGRAMS)
