@@ -180,6 +180,9 @@ class Terminal:
             if isinstance(item, Size):
                 size = item
                 continue
+            if (over := self._behind - TAIL) < len(item):  # a single read may be more than is kept
+                self._pending.appendleft(item[over:])
+                item = item[:over]
             self._behind -= len(item)
             kept.append(lasting(item))
         sequences = b"".join(kept)[-_LASTING:]
