@@ -38,6 +38,7 @@ class Socket:
         self._target = target
         self._verify = verify
         self._connection: ClientConnection | None = None
+        self._stack = contextlib.ExitStack()
 
     def perform(self, effect: Join | Receive | Transmit) -> Reply | Message:
         match effect:
@@ -54,12 +55,10 @@ class Socket:
         from websockets.sync.client import connect, unix_connect  # noqa: PLC0415
 
         self.close()
-        url, options = address(self._target, request), settings(self._target, self._verify)
+        unix, url, options = self._target.socket, address(self._target, request), settings(self._target, self._verify)
         try:
-            if self._target.socket is None:
-                self._connection = connect(url, **options)
-            else:
-                self._connection = unix_connect(self._target.socket, url, **options)
+            made = connect(url, **options) if unix is None else unix_connect(unix, url, **options)
+            self._connection = self._stack.enter_context(made)
         except InvalidStatus as refused:
             return reply_of(refused.response)
         except (InvalidHandshake, OSError, EOFError) as error:
@@ -89,9 +88,8 @@ class Socket:
             raise fault_of(error, self._target) from error
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connection = None
+        self._stack.pop_all().close()
 
     def abort(self) -> None:
         """From any thread: whoever waits for a message sees the end."""
