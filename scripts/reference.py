@@ -68,7 +68,9 @@ def http() -> str:
                 ),
             )
             if body := told.get("requestBody"):
-                lines += [f"Body: {', '.join(kind(media['schema']) for media in body['content'].values())}.", ""]
+                content = body["content"].items()
+                forms = [kind(media["schema"]) if "schema" in media else f"`{name}`" for name, media in content]
+                lines += [f"Body: {', '.join(forms)}.", ""]
             lines += table(("status", "body"), answers(told["responses"]))
             problems = [status for status in told["responses"] if int(status) >= FIRST_PROBLEM]
             lines += [f"Problems: {', '.join(problems)}.", ""]
