@@ -1,10 +1,10 @@
 """The one ordered write queue: everything that is appended goes through here to the store, and back as news.
 
 A writer thread takes all that has queued, carries it out as one transaction (a group commit), and tells the event
-loop once a commit. A small segment that comes while everything before it is safe is jotted down beside the store
-instead, where the store can: it is safe at once, and is queued a little later. So what a crash leaves is always all
-operations up to some moment. While the store cannot write, what is queued waits in memory and readers are served from
-there; ``writable`` is cleared at the bound, which pauses the producers.
+loop once a commit. A small segment or a new journal that comes while everything before it is safe is jotted down
+beside the store instead, where the store can: it is safe at once, and is queued a little later. So what a crash leaves
+is always all operations up to some moment. While the store cannot write, what is queued waits in memory and readers
+are served from there; ``writable`` is cleared at the bound, which pauses the producers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from sandbox_agent.journal.clock import Clock
 from sandbox_agent.journal.lender import Lender
 from sandbox_agent.journal.segment import StoreHealth
-from sandbox_agent.journal.store import Operation, Settled, StoreFault, Write
+from sandbox_agent.journal.store import Jotted, Operation, Settled, StoreFault
 from sandbox_agent.problems import SandboxAgentError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Engine:
         self._queued_bytes += operation.weight
         if self._queued_bytes > self.limits.queue_bytes:
             self.writable.clear()
-        if not self._unsafe and not self.degraded and isinstance(operation, Write) and self.store.jot(operation):
+        if not self._unsafe and not self.degraded and isinstance(operation, Jotted) and self.store.jot(operation):
             self._jotted.append(operation)
             self._jotted_bytes += operation.weight
             operation.safe()

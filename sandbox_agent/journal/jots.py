@@ -1,8 +1,9 @@
 """What was shown before it was committed: a file beside the database that a restart reads.
 
-A small segment is appended here by one ``write`` on the event loop, which is enough to survive the death of the
-process (``kill -9``), as a commit that is not synchronised is; the writer's thread commits it with others a little
-later. To and fro between the threads, and a transaction for each event, cost several times as much.
+A small segment, or a new journal's name, is appended here by one ``write`` on the event loop, which is enough to
+survive the death of the process (``kill -9``), as a commit that is not synchronised is; the writer's thread commits it
+with others a little later. To and fro between the threads, and a transaction for each event, cost several times as
+much.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from sandbox_agent.journal.store import Write, pack_lengths, unpack
+from sandbox_agent.journal.store import Create, Write, pack_lengths, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sandbox_agent.journal.store import Jotted
 
 #: The file's bytes at most; then the writer has to get on first.
 MOST_BYTES = 1 << 20
@@ -27,30 +30,35 @@ LARGEST = 16 << 10
 SLOW_S = 0.01
 REST_S = 2.0
 
-# After a CRC of all that follows: how much follows the head, lengths and data; then the row's numbers.
+# After a CRC of all that follows: how much follows the head, lengths and data; then the row's numbers. Where the
+# first entry's would be 0, the data is the name of a new journal.
 _HEAD = struct.Struct("<IIQQQQQB")
 _CRC_BYTES = 4
 
 
-def pack(write: Write) -> bytes:
+def pack(operation: Jotted) -> bytes:
     """One jot."""
-    segment = write.segment
-    lengths = pack_lengths(segment.payloads)
-    head = _HEAD.pack(
-        len(lengths),
-        segment.size,
-        write.journal,
-        segment.first,
-        segment.created_ms,
-        write.steady_ms,
-        write.total,
-        segment.sender,
-    )
-    rest = b"".join([head, lengths, *segment.payloads])
+    if isinstance(operation, Write):
+        segment = operation.segment
+        lengths = pack_lengths(segment.payloads)
+        head = _HEAD.pack(
+            len(lengths),
+            segment.size,
+            operation.journal,
+            segment.first,
+            segment.created_ms,
+            operation.steady_ms,
+            operation.total,
+            segment.sender,
+        )
+        rest = b"".join([head, lengths, *segment.payloads])
+    else:
+        name = operation.name.encode()
+        rest = _HEAD.pack(0, len(name), operation.journal, 0, 0, 0, 0, 0) + name
     return zlib.crc32(rest).to_bytes(_CRC_BYTES, "little") + rest
 
 
-def parse(content: bytes) -> Iterator[Write]:
+def parse(content: bytes) -> Iterator[Jotted]:
     """The jots in ``content``, up to the first that is not whole: the last one may be torn (by a power cut)."""
     at = 0
     while (head_at := at + _CRC_BYTES) + _HEAD.size <= len(content):
@@ -60,8 +68,11 @@ def parse(content: bytes) -> Iterator[Write]:
         crc = zlib.crc32(content[head_at:end]).to_bytes(_CRC_BYTES, "little")
         if end > len(content) or content[at:head_at] != crc:
             return
-        segment = unpack(first, created_ms, sender, content[data_at - some : data_at], content[data_at:end])
-        yield Write(journal, segment, steady_ms, total)
+        if first:
+            segment = unpack(first, created_ms, sender, content[data_at - some : data_at], content[data_at:end])
+            yield Write(journal, segment, steady_ms, total)
+        else:
+            yield Create(journal, content[data_at:end].decode())
         at = end
 
 
@@ -73,16 +84,16 @@ class Jots:
         self._size = os.fstat(self._fd).st_size
         self._rests_until = 0.0
 
-    def read(self) -> list[Write]:
+    def read(self) -> list[Jotted]:
         """What the last server jotted down and may not have committed."""
         return list(parse(os.pread(self._fd, self._size, 0)))
 
-    def add(self, write: Write) -> bool:
+    def add(self, operation: Jotted) -> bool:
         """False when it was not kept: no room, too large, or the disk is slow now."""
         begun = time.monotonic()
-        if write.weight > LARGEST or self._size > MOST_BYTES or begun < self._rests_until:
+        if operation.weight > LARGEST or self._size > MOST_BYTES or begun < self._rests_until:
             return False
-        jot = pack(write)
+        jot = pack(operation)
         try:
             written = os.write(self._fd, jot)
         except OSError:

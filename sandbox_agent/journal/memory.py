@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.journal.segment import Segment
     from sandbox_agent.journal.store import (
+        Jotted,
         Operation,
         Page,
         Record,
@@ -88,7 +89,7 @@ class MemoryStore(Store):
                 case _:
                     pass
 
-    def jot(self, write: Write) -> bool:  # noqa: ARG002  everything is carried out at once
+    def jot(self, operation: Jotted) -> bool:  # noqa: ARG002  everything is carried out at once
         return False
 
     def clear_jots(self) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.journal.segment import Segment
     from sandbox_agent.journal.store import (
+        Jotted,
         Operation,
         Page,
     )
@@ -211,7 +212,7 @@ class PostgresStore(Store):
                     pass
         _insert(cursor, rows)
 
-    def jot(self, write: Write) -> bool:  # noqa: ARG002  the database alone keeps what is shown
+    def jot(self, operation: Jotted) -> bool:  # noqa: ARG002  the database alone keeps what is shown
         return False
 
     def clear_jots(self) -> None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.journal.segment import Segment
     from sandbox_agent.journal.store import (
+        Jotted,
         Operation,
         Page,
     )
@@ -229,17 +230,28 @@ class SqliteStore(Store):
         if self._doubtful:
             writer.execute(SKIP)
             self._doubt(False)
-        highest = writer.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0]
         names = [row[0] for row in writer.execute("SELECT name FROM journal WHERE name IS NOT NULL")]
         dropped = [row[0] for row in writer.execute("SELECT id FROM journal WHERE name IS NULL")]
-        return Opened(highest, names, dropped)
+        return Opened(self._highest(), names, dropped)
+
+    def _highest(self) -> int:
+        highest: int = self._writer.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0]
+        return highest
 
     def _commit_jots(self) -> None:
         """Takes up what a killed server had shown and not committed; what it had trimmed or dropped stays away."""
         found = self._jots.read()
+        highest = self._highest()
         kept = dict(self._writer.execute("SELECT id, first FROM journal WHERE name IS NOT NULL"))
-        writes = [write for write in found if write.segment.last >= kept.get(write.journal, NEVER)]
+        writes: list[Write] = []
         self._writer.execute("BEGIN IMMEDIATE")
+        for operation in found:
+            if isinstance(operation, Write):
+                if operation.segment.last >= kept.get(operation.journal, NEVER):
+                    writes.append(operation)
+            elif operation.journal > highest:  # journals are made in the order of their numbers
+                self._apply(operation)
+                kept[operation.journal] = 1
         for start in range(0, len(writes), ROWS):
             self._insert(writes[start : start + ROWS])
         self._writer.execute("COMMIT")
@@ -282,8 +294,8 @@ class SqliteStore(Store):
                 logger.warning("a file was not removed", extra={"store": str(self.path), "error": str(error)})
         self._spent.clear()
 
-    def jot(self, write: Write) -> bool:
-        return self._jots.add(write)
+    def jot(self, operation: Jotted) -> bool:
+        return self._jots.add(operation)
 
     def clear_jots(self) -> None:
         self._jots.clear()
@@ -357,7 +369,10 @@ class SqliteStore(Store):
         removed = self._writer.execute(SWEEP, (*_bounds(sweep.journal), PORTION)).rowcount
         sweep.more = removed == PORTION
         if not sweep.more:
-            self._writer.execute("DELETE FROM journal WHERE id = ?", (sweep.journal,))
+            # The highest number stays, so that a jot tells a journal not made yet from one that was made and dropped.
+            self._writer.execute(
+                "DELETE FROM journal WHERE id = ? AND id < (SELECT max(id) FROM journal)", (sweep.journal,)
+            )
             self._spent.append((sweep.journal, None))
         self._freed = True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from sandbox_agent.journal.segment import Segment, Sender
 from sandbox_agent.problems import StoreUnavailable
@@ -35,6 +35,9 @@ class Operation:
     def __init__(self, weight: int = OVERHEAD) -> None:
         self.weight = weight  # bytes of memory held while it waits
         self.unsafe = False  # whether it waits for its commit and a crash would lose it
+
+    def safe(self) -> None:
+        """Called on the event loop: it survives a crash from now on, though it is not committed yet."""
 
     def committed(self) -> None:
         """Nothing to tell."""
@@ -63,9 +66,6 @@ class Write(Operation):
         self.segment = segment
         self.steady_ms = steady_ms
         self.total = total
-
-    def safe(self) -> None:
-        """Called on the event loop: it survives a crash from now on, though it is not committed yet."""
 
 
 class Trim(Operation):
@@ -155,6 +155,10 @@ class Settled(Operation):
     __slots__ = ()
 
 
+#: What may be jotted down.
+Jotted: TypeAlias = Create | Write
+
+
 class StoredRow(NamedTuple):
     """What retention must know of a segment."""
 
@@ -220,8 +224,8 @@ class Store(Protocol):
     def commit(self, batch: Sequence[Operation]) -> None:
         """Carries out the batch as one transaction, in order. Raises ``StoreFault``."""
 
-    def jot(self, write: Write) -> bool:
-        """On the loop, in microseconds: has the write survive a crash, though it will be committed later.
+    def jot(self, operation: Jotted) -> bool:
+        """On the loop, in microseconds: has the operation survive a crash, though it will be committed later.
 
         False when it does not: it is no small one, or the store does not do so.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import sqlite3
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +17,13 @@ from hypothesis import strategies as st
 from sandbox_agent.journal import Limits, Reset, Retention, Segment, Sender
 from sandbox_agent.journal import jots as jots_module
 from sandbox_agent.journal.jots import LARGEST, MOST_BYTES, Jots, pack, parse
-from sandbox_agent.journal.store import Write
+from sandbox_agent.journal.store import Create, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sandbox_agent.journal import Journals
-    from sandbox_agent.journal.store import Operation
+    from sandbox_agent.journal.store import Jotted, Operation
     from tests.journal.conftest import Place, Tools
 
 LATER = Limits(jot_s=3600)
@@ -43,14 +44,19 @@ writes = st.builds(
 )
 
 
-def content(write: Write) -> tuple[object, ...]:
-    segment = write.segment
+creates = st.builds(Create, st.integers(1, 1 << 23), st.text(max_size=20))
+
+
+def content(operation: Jotted) -> tuple[object, ...]:
+    if isinstance(operation, Create):
+        return operation.journal, operation.name
+    write, segment = operation, operation.segment
     numbers = write.journal, segment.first, segment.created_ms, segment.sender, write.steady_ms, write.total
     return *numbers, segment.payloads
 
 
-@given(st.lists(writes, max_size=4), st.data())
-def test_what_is_whole_is_read_whatever_follows(given: list[Write], data: st.DataObject) -> None:
+@given(st.lists(writes | creates, max_size=4), st.data())
+def test_what_is_whole_is_read_whatever_follows(given: list[Jotted], data: st.DataObject) -> None:
     """Jots come back as they were; where the file was torn, those before it do."""
     packed = [pack(write) for write in given]
     joined = b"".join(packed)
@@ -73,7 +79,7 @@ def test_the_file_has_a_limit_and_is_emptied(tmp_path: Path) -> None:
     while jots.add(one(taken, b"x" * 10_000)):
         taken += 1
     assert MOST_BYTES < (tmp_path / "jots").stat().st_size < MOST_BYTES + 20_000
-    assert [write.segment.first for write in jots.read()] == list(range(1, taken))
+    assert [content(jot) for jot in jots.read()] == [content(one(n, b"x" * 10_000)) for n in range(1, taken)]
     jots.clear()
     assert jots.add(one(1))
     jots.close()
@@ -94,7 +100,7 @@ def test_a_slow_disk_is_left_to_the_writer(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(jots_module, "SLOW_S", 0.0)
     assert jots.add(one(1))
     assert not jots.add(one(2))
-    assert [write.segment.first for write in jots.read()] == [1]
+    assert [content(jot) for jot in jots.read()] == [content(one(1))]
     jots.close()
 
 
@@ -130,6 +136,12 @@ def jotted(place: Place) -> bytes:
     return Path(f"{place.where}-jots").read_bytes()
 
 
+def rows(store: str | Path, query: str) -> list[tuple[object, ...]]:
+    """What a look at the database finds."""
+    with contextlib.closing(sqlite3.connect(store)) as connection:
+        return connection.execute(query).fetchall()
+
+
 async def test_a_small_segment_is_shown_and_survives_before_its_commit(
     sqlite: Place, tools: Tools, tmp_path: Path
 ) -> None:
@@ -145,6 +157,49 @@ async def test_a_small_segment_is_shown_and_survives_before_its_commit(
     again = await (await next_life.start()).open("a")
     assert await tools.read_all(again) == [(1, b"one"), (2, b"two"), (3, b"three")]
     assert again.append(b"four") == 4
+    await next_life.stop()
+
+
+async def test_a_new_journal_survives_with_its_name_before_its_commit(
+    sqlite: Place, tools: Tools, tmp_path: Path
+) -> None:
+    """The next server has it, empty or not, though the store never heard of it; its number is nobody else's."""
+    journals = await sqlite.start(limits=LATER)
+    with held_commits(journals):
+        await journals.open("empty")
+        (await journals.open("full")).append(b"one")
+        next_life = tools.Place(left_by_a_killed_server(sqlite, tmp_path / "copy"))
+    again = await next_life.start()
+    assert await again.exists("empty")
+    assert await tools.read_all(await again.open("full")) == [(1, b"one")]
+    (await again.open("new")).append(b"other")
+    assert await tools.read_all(await again.open("full")) == [(1, b"one")]
+    assert await tools.read_all(await again.open("empty")) == []
+    await next_life.stop()
+
+
+@pytest.mark.parametrize("later", ["nothing else", "another journal"])
+async def test_a_journal_that_was_made_and_deleted_stays_away(
+    sqlite: Place, tools: Tools, tmp_path: Path, later: str
+) -> None:
+    """Its making was jotted down; a server that finds that, but no trace of its end, does not make it again."""
+    journals = await sqlite.start(limits=LATER)
+    (await journals.open("a")).append(b"one")
+    before = jotted(sqlite)
+    assert b"one" in before
+    if later == "another journal":
+        await journals.open("b")
+    await journals.delete("a")
+    store = sqlite.where
+    await tools.eventually(lambda: not rows(store, "SELECT 1 FROM segment"))
+    await journals.records.durable()
+    path = left_by_a_killed_server(sqlite, tmp_path / "copy")
+    path.with_name(f"{path.name}-jots").write_bytes(before)
+    next_life = tools.Place(path)
+    again = await next_life.start()
+    assert not await again.exists("a")
+    assert await again.exists("b") == (later == "another journal")
+    assert await tools.read_all(await again.open("a")) == []
     await next_life.stop()
 
 
