@@ -187,7 +187,9 @@ class Display:
         self.connection.limit = time.monotonic() + DEADLINE
         try:
             self.connection.pending_events()
-            self.handle_events()
+            while self.connection.event_queue:
+                self.handle_events()
+                self.connection.pending_events()  # sends what the handlers asked for
         except Timeout:  # a stopped server: calls find out by themselves
             logger.debug("the X server does not answer")
 
