@@ -61,7 +61,7 @@ class _Reader:
             block, start = self._window.reach(self._at, BLOCK)
             header = block[start : start + BLOCK]
             if header == _ZEROS:
-                return
+                break
             if len(header) < BLOCK:
                 raise ArchiveError("it ends in the middle of a member's header" if self._at else "it is no tar archive")
             member = self._member(header)

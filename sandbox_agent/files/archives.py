@@ -134,14 +134,11 @@ class Archives:
 
     async def check(self, path: str) -> None:
         """Raises the problem because of which ``path`` cannot be packed."""
-        try:
-            os.close(await asyncio.to_thread(self._open, path))
-        except OSError as error:
-            raise problem_of(error, path) from error
+        os.close(await self._opened(path))
 
     async def pack(self, path: str, form: Form) -> AsyncGenerator[bytes, None]:
         """The archive of a folder or file, under its own name. Raises the problems of ``path`` before the first."""
-        fd = await asyncio.to_thread(self._open, path)
+        fd = await self._opened(path)
         pieces = _pieces(fd, os.fsencode(path.rpartition("/")[2]), form)
         ahead: asyncio.Future[bytes] | None = None
         try:
@@ -156,6 +153,12 @@ class Archives:
                 await _ended(ahead)
             pieces.close()
             os.close(fd)
+
+    async def _opened(self, path: str) -> int:
+        try:
+            return await asyncio.to_thread(self._open, path)
+        except OSError as error:
+            raise problem_of(error, path) from error
 
     def _open(self, path: str) -> int:
         fd = self._root.open(path, _READ)
