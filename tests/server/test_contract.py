@@ -17,7 +17,6 @@ from ..support.shared import shared
 MISSING_BELOW = (
     "/v1/desktop/recording",
     "/v1/desktop/stream",
-    "/v1/processes",
 )
 
 
