@@ -116,9 +116,9 @@ class Connection(_BaseDisplay):
         """Queue a request without a reply that is packed already."""
         self.send_request(cast("rq.Request", _Packed(binary)), False)
 
-    def sync(self) -> None:
-        """Until the server has done all that was asked, and its events are here."""
-        requests.GetInputFocus(display=self)
+    def sync(self) -> int:
+        """Until the server has done all that was asked, and its events are here; the window with the focus."""
+        return int(requests.GetInputFocus(display=self).focus)
 
     def allocate(self) -> int:
         """A new resource id."""

@@ -19,6 +19,8 @@ from sandbox_agent.desktop.x11.connection import settled
 from sandbox_agent.desktop.x11.properties import cardinals, get_property
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sandbox_agent.desktop.x11.connection import Connection
     from sandbox_agent.desktop.x11.display import Display
 
@@ -32,7 +34,7 @@ BLIND = 0.06
 
 
 class KeepingUp:
-    """Waits until the program with the focus has caught up: it answers a ping (EWMH), or its process sleeps."""
+    """Waits until a program has caught up: it answers a ping (EWMH), or its process sleeps."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
@@ -40,9 +42,13 @@ class KeepingUp:
         self._serial = 0
         display.on_event(events.ClientMessage, self._answered)
 
-    async def focused(self) -> None:
-        """Until the program that has the focus now has caught up, but 5 s at most."""
-        window, pings, pid = await self._display.call(self._program)
+    async def caught_up(self, windows: Iterable[int]) -> None:
+        """Until the programs of these windows (which had the focus) have caught up, but 5 s at most for each."""
+        for window in windows:
+            await self._caught_up(window)
+
+    async def _caught_up(self, focus: int) -> None:
+        window, pings, pid = await self._display.call(lambda c: self._program(c, focus))
         if window and pings:
             await self._ping(window)
         elif pid and _looks(pid) is not None:
@@ -50,9 +56,8 @@ class KeepingUp:
         elif window:
             await asyncio.sleep(BLIND)
 
-    def _program(self, connection: Connection) -> tuple[int, bool, int | None]:
-        """The focused window or the first above it that says what it understands, whether that is pings; its pid."""
-        window: int = requests.GetInputFocus(display=connection).focus
+    def _program(self, connection: Connection, window: int) -> tuple[int, bool, int | None]:
+        """The window itself or the first above it that says what it understands, whether that is pings; its pid."""
         while window > X.PointerRoot and window != connection.root:
             protocols = cardinals(get_property(connection, window, "WM_PROTOCOLS"))
             if protocols:

@@ -46,7 +46,7 @@ class Keyboard:
         self._turn = asyncio.Lock()
         self._keymap: Keymap | None = None
         self._stale = True
-        self._typed_lent = False  # with lent keys, since the program last was known to have caught up
+        self._typed_into: set[int] = set()  # windows, since their programs were last known to have caught up
         self._presses: dict[int, Key] = {}  # by keysym, those that `down` holds
         display.on_event(events.MappingNotify, self._remapped)
 
@@ -61,7 +61,7 @@ class Keyboard:
                 if found.shifted:
                     self._devices.key(connection, self._code(keysyms.SHIFT), True)
                 self._devices.key(connection, found.code, True)
-                connection.sync()
+                self._typed_into.add(connection.sync())
 
             await self._do(act)
 
@@ -92,7 +92,7 @@ class Keyboard:
                 if any(key.shifted for key in keys) and self._code(keysyms.SHIFT) not in shifts:
                     shifts.append(self._code(keysyms.SHIFT))
                 self._devices.tap(connection, keys[-1].code, tuple(shifts))
-                connection.sync()
+                self._typed_into.add(connection.sync())
 
             await self._do(act)
 
@@ -136,28 +136,30 @@ class Keyboard:
         Lends for as much of ``syms`` as there are keys, ahead of what is typed next, so that programs are told
         seldom.
         """
-        keymap = await self._do(self._read)
-        now = syms if size is None else syms[:size]
-        if not keymap.missing(now):
-            return now
-        if self._typed_lent:
-            await self._program.focused()
-            self._typed_lent = False
-        if not await self._do(lambda c: self._lend(c, syms)):
+        count, missing, evicts = await self._do(lambda c: self._plan(c, syms))
+        if not count and syms:
             raise DesktopInvalidAction("too many keys are held down for others to be lent")
+        now = syms[: count if size is None else min(count, size)]
+        if missing and not set(missing).isdisjoint(now):
+            if evicts:
+                await self._program.caught_up(self._typed_into)
+                self._typed_into = set()
+            await self._do(lambda c: self._lend(c, missing))
         return now
 
-    def _lend(self, connection: Connection, syms: Sequence[int]) -> bool:
+    def _plan(self, connection: Connection, syms: Sequence[int]) -> tuple[int, list[int], bool]:
         keymap = self._read(connection)
-        held = self._devices.held_keys
-        pinned = {code for code in keymap.lent_codes if code in held}
-        ahead = keymap.missing(syms)[: (len(keymap.lent_codes) - len(pinned)) * 2]
-        if not ahead:
-            return False
-        keymap.lend(ahead, pinned)
+        count, missing = keymap.plan(syms, self._pinned(keymap))
+        return count, missing, keymap.evicts(len(missing), self._pinned(keymap))
+
+    def _pinned(self, keymap: Keymap) -> set[int]:
+        return self._devices.held_keys.intersection(keymap.lent_codes)
+
+    def _lend(self, connection: Connection, missing: Sequence[int]) -> None:
+        keymap = self._read(connection)
+        keymap.lend(missing, self._pinned(keymap))
         requests.ChangeKeyboardMapping(display=connection, first_keycode=keymap.lent_codes[0], keysyms=keymap.rows())
         connection.sync()
-        return True
 
     def _remapped(self, event: events.MappingNotify) -> None:
         """Somebody changed the keyboard's mapping: another program, or we."""
@@ -188,8 +190,6 @@ class Keyboard:
         found = self._keymap.find(sym) if self._keymap else None
         if found is None:
             raise DesktopInputFailed(f"no key gives the keysym {sym:#x}")
-        if self._keymap and found.code in self._keymap.lent_codes:
-            self._typed_lent = True
         return found
 
     def _code(self, sym: int) -> int:
@@ -202,7 +202,7 @@ class Keyboard:
         for sym in syms:
             key = self._key(sym)
             self._devices.tap(connection, key.code, shift if key.shifted else ())
-        connection.sync()
+        self._typed_into.add(connection.sync())
 
     async def _do(self, act: Callable[[Connection], T]) -> T:
         try:

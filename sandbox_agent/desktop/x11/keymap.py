@@ -42,39 +42,49 @@ class Keymap:
         self._free = slots[::-1]
         self._lent: OrderedDict[int, Key] = OrderedDict()
 
-    @property
-    def capacity(self) -> int:
-        """How many keysyms can be lent keys at once."""
-        return len(self.lent_codes) * LEVELS
-
     def find(self, sym: int) -> Key | None:
-        """The key that gives ``sym``, as things are."""
+        """The key that gives ``sym``, as things are; it counts as used now."""
         if (key := self.own.get(sym)) is not None:
             return key
         if (key := self._lent.get(sym)) is not None:
             self._lent.move_to_end(sym)
         return key
 
-    def missing(self, syms: Iterable[int]) -> list[int]:
-        """Those of ``syms`` that no key gives, each once, in their order; the others count as used now."""
-        return [sym for sym in dict.fromkeys(syms) if self.find(sym) is None]
+    def plan(self, syms: Sequence[int], pinned: Iterable[int] = ()) -> tuple[int, list[int]]:
+        """How many of ``syms``, from the first on, one mapping can give, and those of them that are to be lent keys.
 
-    def lend(self, syms: Sequence[int], pinned: Iterable[int] = ()) -> bool:
-        """Give keys to ``syms``, which are missing and fit; True where others lost theirs.
-
-        ``pinned`` are keycodes that must stay as they are. Those used last stay longest.
+        ``pinned`` are keycodes whose meaning must stay.
         """
         fixed = set(pinned)
-        evicted = False
-        for sym in syms:
-            usable = next((at for at in reversed(range(len(self._free))) if self._free[at].code not in fixed), None)
-            if usable is not None:
-                self._lent[sym] = self._free.pop(usable)
+        room = LEVELS * len(set(self.lent_codes) - fixed)
+        needed: dict[int, None] = {}
+        for at, sym in enumerate(syms):
+            key = self.find(sym)
+            if sym in needed or (key is not None and (sym in self.own or key.code in fixed)):
                 continue
-            oldest = next(old for old, key in self._lent.items() if key.code not in fixed)
-            self._lent[sym] = self._lent.pop(oldest)
-            evicted = True
-        return evicted
+            if len(needed) == room:
+                return at, self._missing(needed)
+            needed[sym] = None
+        return len(syms), self._missing(needed)
+
+    def _missing(self, syms: Iterable[int]) -> list[int]:
+        return [sym for sym in syms if sym not in self._lent]
+
+    def evicts(self, count: int, pinned: Iterable[int] = ()) -> bool:
+        """Whether ``count`` more lent keys cost others theirs."""
+        fixed = set(pinned)
+        return count > sum(key.code not in fixed for key in self._free)
+
+    def lend(self, syms: Sequence[int], pinned: Iterable[int] = ()) -> None:
+        """Give keys to ``syms``, which `plan` said fit; those that were used last keep theirs longest."""
+        fixed = set(pinned)
+        for sym in syms:
+            free = next((at for at in reversed(range(len(self._free))) if self._free[at].code not in fixed), None)
+            if free is not None:
+                self._lent[sym] = self._free.pop(free)
+            else:
+                oldest = next(old for old, key in self._lent.items() if key.code not in fixed)
+                self._lent[sym] = self._lent.pop(oldest)
 
     def rows(self) -> list[list[int]]:
         """The keysyms of each lent keycode, for one request.

@@ -164,7 +164,6 @@ class Owner:
         _put(connection, event.window, event.atom, giving.kind, (8, piece))
         if not piece:
             del self._giving[event.window, event.atom]
-            requests.ChangeWindowAttributes(display=connection, window=event.window, event_mask=0)
 
 
 class Reading:

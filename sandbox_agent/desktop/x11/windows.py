@@ -68,6 +68,7 @@ class Windows:
     def __init__(self, display: Display) -> None:
         self._display = display
         self._listeners: tuple[Callable[[], None], ...] = ()
+        self._watched: frozenset[int] = frozenset()
         display.on_event(events.PropertyNotify, self._changed)
 
     async def start(self) -> None:
@@ -76,6 +77,7 @@ class Windows:
 
         def select(connection: Connection) -> None:
             requests.ChangeWindowAttributes(display=connection, window=connection.root, event_mask=mask)
+            self._watch(connection)
 
         await self._display.call(select)
 
@@ -147,7 +149,7 @@ class Windows:
         return await self._state(window_id, ("_NET_WM_STATE_FULLSCREEN",), on, lambda w: w.is_fullscreen == on)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have ``listener`` called, on the event loop, when windows come, go, change their order or the focus."""
+        """Have ``listener`` called, on the event loop, when windows come, go, or change title, state or focus."""
         self._listeners = (*self._listeners, listener)
 
         def forget() -> None:
@@ -158,8 +160,18 @@ class Windows:
     # -- inside -----------------------------------------------------------------------------------------------------
 
     def _changed(self, event: Any) -> None:
-        if event.window == self._display.root and self._listeners:
+        connection = self._display.connection
+        if event.window == self._display.root and event.atom == connection.atom("_NET_CLIENT_LIST"):
+            self._watch(connection)
+        if self._listeners and (event.window == self._display.root or event.window in self._watched):
             self._display.tell(self._tell)
+
+    def _watch(self, connection: Connection) -> None:
+        """Ask to be told of changes of each window that there is; a title may come after the window."""
+        clients = frozenset(_clients(connection))
+        for window in clients - self._watched:
+            requests.ChangeWindowAttributes(display=connection, window=window, event_mask=X.PropertyChangeMask)
+        self._watched = clients
 
     def _tell(self) -> None:
         for listener in self._listeners:
