@@ -135,7 +135,9 @@ class Search:
             async for message in messages:
                 data = message.data
                 raw = data.path.raw().removeprefix(b"./")
-                if message.type == "end":
+                if message.type == "long":
+                    run.cut = "size"
+                elif message.type == "end":
                     whole = held.pop(raw, [])
                     found.extend(whole if data.binary_offset is None else [])
                 elif message.type in {"match", "name"} and (fits is None or fits(os.fsdecode(raw))):

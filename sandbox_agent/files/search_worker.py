@@ -14,6 +14,7 @@ import re
 import stat
 import sys
 from base64 import b64encode
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_DEPTH = 256
+MAX_LINE = 4 << 20
+MAX_SPANS = 1000
 SYSTEM = (b"proc", b"sys")
 
 
@@ -58,13 +61,18 @@ def entries(folder: int, prefix: bytes, depth: int) -> Iterator[tuple[bytes, byt
 
 
 def matches(pattern: re.Pattern[str], line: bytes) -> list[dict[str, int]]:
-    """Where it is found, in bytes as ripgrep counts."""
+    """Where it is found, in bytes as ripgrep counts; the first of very many."""
     text = line.decode(errors="surrogateescape")
-    return [
-        {"start": len(os.fsencode(text[: found.start()])), "end": len(os.fsencode(text[: found.end()]))}
-        for found in pattern.finditer(text)
-        if found.group()
-    ]
+    found = [match.span() for match in islice(pattern.finditer(text), MAX_SPANS) if match.group()]
+    if text.isascii():
+        return [{"start": start, "end": end} for start, end in found]
+    spans: list[dict[str, int]] = []
+    at = size = 0
+    for start, end in found:
+        begin = size + len(os.fsencode(text[at:start]))
+        at, size = end, begin + len(os.fsencode(text[start:end]))
+        spans.append({"start": begin, "end": size})
+    return spans
 
 
 def search_names(pattern: re.Pattern[str], wanted: Callable[[bytes, bytes], bool]) -> None:
@@ -91,6 +99,9 @@ def search_file(pattern: re.Pattern[str], path: bytes, text: bytes) -> None:
     any_told = False
     for number, line in enumerate(text.split(b"\n"), 1):
         if found := matches(pattern, line.removesuffix(b"\r")):
+            if len(line) > MAX_LINE:
+                tell("long")
+                continue
             tell("match", path=told(path), lines=told(line), line_number=number, submatches=found)
             any_told = True
     if any_told:
