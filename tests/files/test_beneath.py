@@ -7,15 +7,16 @@ import errno
 import itertools
 import os
 import tempfile
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
 from sandbox_agent.files.beneath import Beneath, OutsideRoot, has_openat2, openat2
+
+from .swapping import Swapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -222,39 +223,6 @@ def test_the_walk_means_what_the_kernel_means_and_neither_leaves(nodes: dict[str
 
 
 # -- S7 -----------------------------------------------------------------------------------------------------------
-
-
-class Swapping:
-    """A thread that makes a folder a link out of the root and back, and a file likewise, as fast as it can."""
-
-    def __init__(self, root: Path, outside: Path) -> None:
-        self.swaps = 0
-        self._stop = threading.Event()
-        self._pairs = [
-            (root / "folder", root / "folder-spare", outside),
-            (root / "file", root / "file-spare", outside / "file"),
-        ]
-        for _, spare, target in self._pairs:
-            spare.symlink_to(target)
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        for (name, spare, _), count in zip(itertools.cycle(self._pairs), itertools.count(1), strict=False):
-            if self._stop.is_set():
-                return
-            third = name.with_name("third")
-            name.rename(third)
-            spare.rename(name)
-            third.rename(spare)
-            self.swaps = count
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox_agent.files.remove import remove
 from sandbox_agent.files.root import OutsideRoot, Root, split
 
 if TYPE_CHECKING:
@@ -63,8 +64,12 @@ def test_missing_folders_are_made_when_asked_for(root: Root, base: Path) -> None
 
 
 def test_a_thousand_folders_are_made_at_once(root: Root, base: Path) -> None:
-    os.close(root.make_folders(f"{base}/{'d/' * 1000}"))
-    assert os.path.isdir(f"{base}/{'d/' * 1000}")  # noqa: PTH112 - deeper than pathlib likes
+    try:
+        os.close(root.make_folders(f"{base}/{'d/' * 1000}"))
+        assert os.path.isdir(f"{base}/{'d/' * 1000}")  # noqa: PTH112 - deeper than pathlib likes
+    finally:  # deeper than what tidies up after tests can go
+        with root.parent(f"{base}/d") as (fd, name):
+            remove(fd, name, recursive=True)
 
 
 def test_a_file_on_the_way_is_in_the_way(root: Root, base: Path) -> None:
