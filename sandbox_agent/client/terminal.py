@@ -38,10 +38,10 @@ _frame_decoder: Final[msgspec.json.Decoder[TerminalServerFrame]] = msgspec.json.
 class TerminalState:
     """What came over a terminal's socket and was not read yet (pure)."""
 
-    def __init__(self, process_id: str) -> None:
+    def __init__(self, process_id: str, *, received: int | None = None) -> None:
         self.process_id = process_id
         self.unread = ""
-        self.received: int | None = None
+        self.received = received
         self.exited = False
         self.exit_code: int | None = None
         self.closed = False
@@ -194,7 +194,8 @@ class TerminalBase:
     def __init__(self, info: ProcessInfo, *, owned: bool) -> None:
         self._info = info
         self._owned = owned
-        self._state = TerminalState(info.id)
+        # Of a program of its own it wants all from the first byte on; of another's, what is on the screen.
+        self._state = TerminalState(info.id, received=0 if owned else None)
 
     @property
     def id(self) -> str:
