@@ -124,9 +124,9 @@ def state_dir(given: str | None, environ: Mapping[str, str]) -> Path:
 def prepare(state: Path, display: int) -> Home:
     """Make the folders and the window manager's settings where they lack. Raises ``DesktopRuntimeFailed``."""
     try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there keeps its mode: it may be anyone's
         settings = state / "home" / ".config" / "openbox"
         settings.mkdir(parents=True, exist_ok=True)
-        state.chmod(0o700)
         rc = settings / "rc.xml"
         if not rc.exists():
             rc.write_text(_RC)
