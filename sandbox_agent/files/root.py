@@ -6,10 +6,10 @@ path again: what was checked is what is used.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox_agent.files.beneath import Beneath, OutsideRoot
@@ -58,7 +58,7 @@ class Root:
             return self._beneath.open(path, flags, mode)
         return os.open(path, flags | os.O_CLOEXEC, mode)
 
-    @contextmanager
+    @contextlib.contextmanager
     def opened(self, path: str, flags: int, mode: int = 0o666) -> Iterator[int]:
         """The same, closed in the end."""
         fd = self.open(path, flags, mode)
@@ -67,7 +67,7 @@ class Root:
         finally:
             os.close(fd)
 
-    @contextmanager
+    @contextlib.contextmanager
     def parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """The folder that ``path`` names something in, and that name: what to create, rename or remove it by.
 
@@ -82,7 +82,7 @@ class Root:
         finally:
             os.close(fd)
 
-    @contextmanager
+    @contextlib.contextmanager
     def target(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """Like `parent`, but of what the path leads to: where it is a link, of the end of the link."""
         for _ in range(_MAX_LINKS):
@@ -109,14 +109,21 @@ class Root:
                 missing.append(name)
         for name in reversed(missing):
             head = f"{head.rstrip('/')}/{name}"
+            above = fd
             try:
-                os.mkdir(name, dir_fd=fd)
-            except FileExistsError:
-                pass  # made meanwhile, or a link to nowhere, which is found out next
+                with contextlib.suppress(FileExistsError):  # made meanwhile, or a link to nowhere: it is seen next
+                    os.mkdir(name, dir_fd=above)
+                fd = self._enter(above, name, head)
             finally:
-                os.close(fd)
-            fd = self.open(head, _FOLDER)
+                os.close(above)
         return fd
+
+    def _enter(self, above: int, name: str, path: str) -> int:
+        """A folder below another; by its whole path where a link has got in its place."""
+        try:
+            return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+        except NotADirectoryError:
+            return self.open(path, _FOLDER)
 
 
 def _link(fd: int, name: str) -> str | None:
