@@ -39,6 +39,12 @@ def test_the_client_is_installed() -> None:
     )
 
 
+def node() -> list[str]:
+    """Node.js with the WebSocket of browsers, which it has of itself since version 22."""
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return ["node"] if int(version.strip("v\n").partition(".")[0]) >= 22 else ["node", "--experimental-websocket"]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_official_client(case: str, server: Server, tmp_path: Path) -> None:
     """Each script states in its first line what it shows; it exits 0 when that holds."""
@@ -52,7 +58,7 @@ def test_the_official_client(case: str, server: Server, tmp_path: Path) -> None:
         "XDG_STATE_HOME": str(tmp_path / "state"),
     }
     done = subprocess.run(
-        ["node", HERE / "cases" / f"{case}.mjs"],
+        [*node(), HERE / "cases" / f"{case}.mjs"],
         env=environ,
         cwd=tmp_path,
         capture_output=True,
