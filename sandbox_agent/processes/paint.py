@@ -81,7 +81,7 @@ def _lines(screen: Screen, page: Page) -> Iterator[str]:
 
 
 def shown(line: StaticDefaultDict[int, Char], x: int, columns: int) -> str:
-    """What is in a cell; nothing in the second of a wide character, and a blank for half of one that was written over."""
+    """What is in a cell; nothing in the second of a wide character, a blank for half of one that was overwritten."""
     char = line[x].data
     if not char:
         return "" if x and _wide(line[x - 1].data) else " "
