@@ -17,7 +17,8 @@ INSTALL_COMMAND = "sandbox-agent install desktop --yes"
 PYTHON_HINT = 'pip install "sandbox-agent-jupyter[desktop]"'
 
 _PROGRAMS = ("Xvfb", "openbox")
-_MODULES = {"Xlib": "python-xlib", "PIL": "pillow"}
+_MODULES = {"Xlib": "python-xlib", "PIL": "pillow", "zlib_ng": "zlib-ng"}
+_APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get")
 _EXECUTABLES: dict[PackageManager, str] = {"apt": "apt-get", "dnf": "dnf", "apk": "apk"}
 _PACKAGES: dict[PackageManager, tuple[str, ...]] = {
     "apt": ("xvfb", "openbox", "dbus", "xdg-utils", "xterm"),
@@ -79,7 +80,7 @@ def install_commands(manager: PackageManager, *, fonts: bool = True, sudo: bool 
     """The commands, in order, that install the desktop's programs without asking. ``sudo``: unless we are root."""
     packages = [*_PACKAGES[manager], *(_FONTS[manager] if fonts else ())]
     commands: dict[PackageManager, list[list[str]]] = {
-        "apt": [["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *packages]],
+        "apt": [["apt-get", "update"], [*_APT, "install", "-y", "--no-install-recommends", *packages]],
         "dnf": [["dnf", "install", "-y", *packages]],
         "apk": [["apk", "add", "--no-cache", *packages]],
     }
