@@ -104,7 +104,8 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     ``gateway`` are the variables by which it is pointed at another server than its provider's; ``{url}`` stands for
     that one's address, without ``/v1``. ``keyed`` are, by the variable of a key, those that have it use this key for
     itself, where by its own ways it would write the key into the user's files first. ``asking_mode`` is the mode in
-    which it asks before it acts, where it starts in one in which it decides much by itself.
+    which it asks before it acts, where it starts in one in which it decides much by itself. ``unoffered`` is what it is
+    not told that we do for it (``readTextFile``, ``writeTextFile``, ``terminal``), because it does not get on with it.
     """
 
     id: str
@@ -130,6 +131,7 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     skills_folder: str = ".agents/skills"
     takes_mcp: bool = True
     asking_mode: str | None = None
+    unoffered: tuple[str, ...] = ()
 
     @property
     def installable(self) -> bool:

@@ -21,7 +21,7 @@ from sandbox_agent.sessions.terminals import Terminals
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Container
 
     from sandbox_agent.acp.connection import AgentConnection
     from sandbox_agent.acp.envelope import Envelope
@@ -35,8 +35,15 @@ INTERNAL_ERROR = -32603
 RESOURCE_NOT_FOUND = -32002
 REFUSED = -32003
 
-CAPABILITIES: JsonObject = {"fs": {"readTextFile": True, "writeTextFile": True}, "terminal": True}
-"""What we tell an agent that we do for it."""
+
+def offer(without: Container[str] = ()) -> JsonObject:
+    """What we tell an agent that we do for it.
+
+    Gemini CLI is not offered to read: it does not know the error of a missing file again, and then makes no new ones.
+    """
+    files = {name: name not in without for name in ("readTextFile", "writeTextFile")}
+    return {"fs": files, "terminal": "terminal" not in without}
+
 
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 

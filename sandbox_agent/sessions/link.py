@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sandbox_agent.problems import AgentProcessExited, InvalidRequest, ModeNotSupported, StreamError, Timeout
 from sandbox_agent.sessions import events, handshake
-from sandbox_agent.sessions.errands import CAPABILITIES
+from sandbox_agent.sessions.errands import offer
 from sandbox_agent.sessions.mcp import check_transports
 from sandbox_agent.sessions.options import CHOICES, AgentOptions, plan
 from sandbox_agent.sessions.outfit import shown_servers
@@ -154,9 +154,8 @@ class AgentLink:
         connection = await self._servers.open_session(core.id, agent, command, self)
         self._opening = connection
         try:
-            greeting = await handshake.initialize(
-                connection, agent, settings.initialize_deadline, CAPABILITIES if self._errands is not None else None
-            )
+            offered = offer(self._agents.spec(agent).unoffered) if self._errands is not None else None
+            greeting = await handshake.initialize(connection, agent, settings.initialize_deadline, offered)
             if private.auth_method is not None:
                 method = handshake.chosen_method(greeting, private.auth_method, agent=agent)
                 await self._authenticate(connection, method)

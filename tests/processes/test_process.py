@@ -242,8 +242,9 @@ async def test_what_it_uses_is_told_while_it_runs(processes: Processes) -> None:
             await asyncio.sleep(0.01)
     assert usage.processes >= 2
     assert usage.memory_bytes > 100_000
-    (listed,) = await processes.infos()
-    assert listed.usage is not None
+    async with asyncio.timeout(60):
+        while (await processes.infos())[0].usage is None:  # on a busy machine it may be left out
+            pass
     await processes.kill(process.id, 60_000)
     assert (await processes.info(process.id)).usage is None
 

@@ -134,7 +134,8 @@ def test_what_a_bounded_log_lost_is_said(client: httpx2.Client) -> None:
     """A cursor before what is kept gets a reset, in a page and in a stream."""
     client.post(f"{PROCESSES}/config", json={"maxLogBytesPerProcess": 200_000})
     name = start(client, "head -c 3000000 /dev/zero; echo end")
-    events = ended_any(client, name)
+    wait_for(client, name)
+    events = sse.collect(client, f"{PROCESSES}/{name}/logs?follow=true&since=0", lambda _: False)
     answer = client.get(f"{PROCESSES}/{name}/logs", params={"since": 0}).json()
     assert answer["reset"] is True
     assert text(answer["entries"]).endswith(b"end\n")
@@ -144,14 +145,8 @@ def test_what_a_bounded_log_lost_is_said(client: httpx2.Client) -> None:
     assert events[-1].name == "exit"
 
 
-def ended_any(client: httpx2.Client, name: str) -> list[sse.Event]:
-    """What a follower that comes after the end gets."""
-    client.post(f"{PROCESSES}/{name}/stop", params={"waitMs": 60_000})
-    wait_for(client, name)
-    return sse.collect(client, f"{PROCESSES}/{name}/logs?follow=true&since=0", lambda _: False)
-
-
 def wait_for(client: httpx2.Client, name: str) -> None:
+    """Until it has ended by itself."""
     sse.collect(client, f"{PROCESSES}/{name}/logs?follow=true&tail=0", lambda _: False)
 
 
@@ -257,7 +252,7 @@ def test_a_process_that_does_not_read_holds_up_no_request(client: httpx2.Client,
         answer = waiting.result(DEADLINE)
     assert problem(answer) == (504, "timeout")
     assert answer.json()["bytesWritten"] == 0
-    assert client.post(f"{PROCESSES}/{deaf}/kill").json()["status"] == "exited"
+    assert client.post(f"{PROCESSES}/{deaf}/kill", params={"waitMs": 60_000}).json()["status"] == "exited"
 
 
 def test_a_slow_reader_of_a_flood_gets_all_of_it(client: httpx2.Client, running_server: Server) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from sandbox_agent.agents import Agents
+from sandbox_agent.sessions.errands import offer
 from sandbox_agent.sessions.terminals import _whole
 from sandbox_agent.wire.sessions import PermissionPolicy
 
@@ -39,6 +41,12 @@ async def test_files_and_terminals_are_offered(world: World) -> None:
         "fs": {"readTextFile": True, "writeTextFile": True},
         "terminal": True,
     }
+
+
+def test_an_agent_is_not_offered_what_it_does_not_get_on_with() -> None:
+    """Gemini reads by itself, and writes by us."""
+    without = Agents().spec("gemini").unoffered
+    assert offer(without) == {"fs": {"readTextFile": False, "writeTextFile": True}, "terminal": True}
 
 
 async def test_text_is_read(world: World) -> None:
