@@ -17,7 +17,7 @@ from sandbox_agent.desktop.x11.keymap import Keymap
 from sandbox_agent.problems import DesktopInputFailed, DesktopInvalidAction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from sandbox_agent.desktop.x11.connection import Connection
     from sandbox_agent.desktop.x11.display import Display
@@ -110,8 +110,7 @@ class Keyboard:
             at = 0
             while at < len(syms):
                 part = await self._ready(syms[at:], size)
-                await self._do(lambda c, part=part: self._taps(c, part))  # type: ignore[misc]
-                at += len(part)
+                at += await self._do(lambda c, part=part: self._taps(c, part))  # type: ignore[misc]
                 if delay_ms and at < len(syms):
                     await asyncio.sleep(delay_ms / 1000)
 
@@ -197,15 +196,25 @@ class Keyboard:
 
     # -- in the owner thread --------------------------------------------------------------------------------------
 
-    def _taps(self, connection: Connection, syms: Sequence[int]) -> None:
+    def _taps(self, connection: Connection, syms: Sequence[int]) -> int:
+        """Type as many as there are keys for; another program may have changed the mapping since it was looked at."""
+        keymap = self._read(connection)
         shift = (self._code(keysyms.SHIFT),)
-        for sym in syms:
-            key = self._key(sym)
+        keys = list(_until_none(map(keymap.find, syms)))
+        for key in keys:
             self._devices.tap(connection, key.code, shift if key.shifted else ())
         self._typed_into.add(connection.sync())
+        return len(keys)
 
     async def _do(self, act: Callable[[Connection], T]) -> T:
         try:
             return await self._display.call(act)
         except XError as error:
             raise DesktopInputFailed(f"the X server refused: {error}") from error
+
+
+def _until_none(keys: Iterable[Key | None]) -> Iterator[Key]:
+    for key in keys:
+        if key is None:
+            return
+        yield key

@@ -59,12 +59,13 @@ class Keymap:
         room = LEVELS * len(set(self.lent_codes) - fixed)
         needed: dict[int, None] = {}
         for at, sym in enumerate(syms):
-            key = self.find(sym)
-            if sym in needed or (key is not None and (sym in self.own or key.code in fixed)):
+            key = self._lent.get(sym)
+            if sym in needed or sym in self.own or (key is not None and key.code in fixed):
                 continue
-            if len(needed) == room:
+            if len(needed) == room:  # not even looked up: a key counts as used only by those that are needed
                 return at, self._missing(needed)
             needed[sym] = None
+            self.find(sym)
         return len(syms), self._missing(needed)
 
     def _missing(self, syms: Iterable[int]) -> list[int]:

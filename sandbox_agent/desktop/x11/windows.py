@@ -73,7 +73,7 @@ class Windows:
 
     async def start(self) -> None:
         """Ask to be told of windows, and of messages to the root window."""
-        mask = X.PropertyChangeMask | X.SubstructureNotifyMask
+        mask = X.PropertyChangeMask | X.SubstructureNotifyMask | X.StructureNotifyMask
 
         def select(connection: Connection) -> None:
             requests.ChangeWindowAttributes(display=connection, window=connection.root, event_mask=mask)
