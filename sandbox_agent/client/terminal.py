@@ -108,7 +108,8 @@ def follow(state: TerminalState, timeout: float | None) -> Program[str | None]:
         if message is QUIET:
             return ""
         if message is None:
-            yield from _again(state)
+            if not state.closed:  # by somebody else meanwhile
+                yield from _again(state)
         elif text := state.accept(message):
             return text
     return None
