@@ -142,6 +142,7 @@ class Sandbox:
         await self.processes.close()
         await self.supervisor.stop()
         await self.journals.stop()
+        self.files.close()
 
     def secrets(self) -> frozenset[str]:
         """Values that no log may hold: what agents were given of keys and tokens."""

@@ -79,7 +79,10 @@ class Beneath:
         self._fd = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        os.close(self._fd)
+        """After this nothing is beneath it: the descriptor's number may be another folder's soon."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def relative(self, path: str) -> str:
         """An absolute path as seen from the folder, ``.`` for itself. Raises ``OutsideRoot``."""

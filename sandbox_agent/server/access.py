@@ -19,7 +19,20 @@ if TYPE_CHECKING:
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-DEFAULT_HEADERS = ("authorization", "content-type", "accept", "last-event-id", "prefer", "idempotency-key")
+DEFAULT_HEADERS = (
+    "authorization",
+    "content-type",
+    "accept",
+    "last-event-id",
+    "prefer",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "if-range",
+    "range",
+)
+EXPOSED_HEADERS = ("ETag", "Content-Range", "Next-Cursor")
+"""What a page of another origin may read of an answer beyond what any may (Fetch standard, CORS protocol)."""
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -75,7 +88,11 @@ class Cors:
             return vary
         # A wildcard is not allowed together with credentials (Fetch standard, CORS protocol).
         shown = "*" if "*" in self.origins and not self.credentials else origin
-        headers = [*vary, ("Access-Control-Allow-Origin", shown)]
+        headers = [
+            *vary,
+            ("Access-Control-Allow-Origin", shown),
+            ("Access-Control-Expose-Headers", ", ".join(EXPOSED_HEADERS)),
+        ]
         if self.credentials:
             headers.append(("Access-Control-Allow-Credentials", "true"))
         return headers

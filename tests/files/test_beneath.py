@@ -150,6 +150,12 @@ def test_a_link_itself_is_opened_only_when_asked_for(beneath: Beneath) -> None:
         os.close(fd)
 
 
+def test_once_closed_nothing_is_beneath_it(beneath: Beneath) -> None:
+    beneath.close()
+    with pytest.raises(OSError, match="descriptor"):
+        beneath.open(f"{beneath.folder}/a/f", os.O_RDONLY)
+
+
 def test_no_descriptor_is_left_open(beneath: Beneath) -> None:
     before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers are wanted
     for path in ("a/f", "absolute", "passwd", "loop", "a/../../x", "nothing/x"):

@@ -118,6 +118,8 @@ def test_cors_headers_are_for_allowed_origins_and_never_a_wildcard_with_credenti
     listed = Cors(origins=("https://a.example",))
     assert ("Access-Control-Allow-Origin", "https://a.example") in listed.response_headers("https://a.example")
     assert listed.response_headers("https://b.example") == [("Vary", "Origin")]
+    exposed = dict(listed.response_headers("https://a.example"))["Access-Control-Expose-Headers"]
+    assert {"ETag", "Next-Cursor"} <= set(exposed.split(", "))
     assert ("Access-Control-Allow-Origin", "*") in Cors(origins=("*",)).response_headers("https://a.example")
     trusting = Cors(origins=("*",), credentials=True).response_headers("https://a.example")
     assert ("Access-Control-Allow-Origin", "https://a.example") in trusting
