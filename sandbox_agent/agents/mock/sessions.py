@@ -8,9 +8,9 @@ A session is a file of JSON lines: ``{"session": ...}`` first, then ``{"update":
 
 from __future__ import annotations
 
-import json
 import os
 
+from .quickjson import loads
 from .stdio import encode
 
 TYPE_CHECKING = False
@@ -205,7 +205,7 @@ class Store:
         """The whole lines of a session's file; a line cut by a kill is left out."""
         try:
             with open(file_of(self.folder, session_id), "rb") as file:
-                return [json.loads(line) for line in file if line.endswith(b"\n")]
+                return [loads(line) for line in file if line.endswith(b"\n")]
         except OSError:
             return []
 

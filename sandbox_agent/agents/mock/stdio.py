@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from _thread import allocate_lock
+
+from .quickjson import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class RpcFault(Exception):
 
 def encode(message: Any) -> bytes:
     """JSON without spaces; a lone surrogate becomes its escape, which is the JSON for it."""
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return dumps(message).encode("utf-8", "backslashreplace")
 
 
 class Peer:
@@ -49,7 +50,7 @@ class Peer:
         """What the client sends, until it closes our stdin. A line that is no JSON object is answered here."""
         for line in sys.stdin.buffer:
             try:
-                message = json.loads(line)
+                message = loads(line)
             except ValueError:
                 message = None
             if isinstance(message, dict):
