@@ -190,7 +190,8 @@ class Files:
                 await _at(absolute, writing.write, chunk)
             etag = await _at(absolute, writing.commit)
         finally:
-            await asyncio.to_thread(writing.close)
+            if not writing.closed:
+                await asyncio.to_thread(writing.close)
         return FsWriteResponse(path=absolute, bytes_written=writing.written, etag=etag, created=writing.created)
 
     async def write_text(self, path: str, text: str) -> FsWriteResponse:

@@ -47,6 +47,7 @@ class Writing:
         self.path = path
         self.written = 0
         self.created = False
+        self.closed = False
         self._root = root
         self._holds = holds
         self._place = contextlib.ExitStack()
@@ -116,6 +117,7 @@ class Writing:
                 self._settle(new=there is None)
                 etag = etag_of(os.stat(self._name, dir_fd=self._folder, follow_symlinks=False))
             self._keep()
+            self._release()
         return etag
 
     def _settle(self, *, new: bool) -> None:
@@ -173,11 +175,15 @@ class Writing:
     def close(self) -> None:
         """Undo what was not committed."""
         with self._busy:
-            fd, self._fd = self._fd, -1
-            aside, self._aside = self._aside, None
-            if fd >= 0:
-                os.close(fd)
-            if aside is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(aside, dir_fd=self._folder)
-            self._place.close()
+            self._release()
+
+    def _release(self) -> None:
+        fd, self._fd = self._fd, -1
+        aside, self._aside = self._aside, None
+        if fd >= 0:
+            os.close(fd)
+        if aside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(aside, dir_fd=self._folder)
+        self._place.close()
+        self.closed = True
