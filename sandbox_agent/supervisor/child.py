@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # pidfd_send_signal(2), Linux 6.9; atomic, so a fork bomb cannot outrun it
 _HOLD = 32  # pidfds held at once while waiting for a tree, whatever its size
 _RESCAN = 0.05  # s between looks at what does not die
-_SETTLE = 0.1  # s that those who have just ended wait for each other, to share a look at the table
+_SETTLE = 0.25  # s that those who have just ended wait for each other, to share a look at the table
 _GIVE_UP = 10.0  # s of SIGKILL after which a process sits in the kernel and cannot be ended by anyone
 
 
