@@ -107,7 +107,7 @@ TREES = {
 
 
 def grown(child: Child) -> list[int]:
-    tree = proctree.tree(proctree.table(), child._token, set(), child.pid)
+    tree = proctree.tree(proctree.table(), child.token, set(), child.pid)
     return [row.pid for row in tree if not row.dead and row.pid != child.pid]
 
 
@@ -126,7 +126,7 @@ async def test_the_whole_tree_ends(supervisor: Supervisor, kind: str) -> None:
     pids = grown(child)
     await child.end(0.3)
     assert not [pid for pid in pids if (row := proctree.look(pid)) is not None and not row.dead]
-    assert not survivors(child._token.decode())
+    assert not survivors(child.token.decode())
 
 
 async def test_waiting_for_the_deaf_costs_nothing(supervisor: Supervisor) -> None:
@@ -151,7 +151,7 @@ async def test_who_flees_from_the_question_does_not_escape_the_kill(supervisor: 
     child = await supervisor.spawn(program("respawn.py"), owner="test")
     await line(child)
     await child.end(0.3)
-    assert not survivors(child._token.decode())
+    assert not survivors(child.token.decode())
 
 
 async def test_its_number_is_nobody_elses_until_the_tree_has_gone(supervisor: Supervisor) -> None:
