@@ -262,7 +262,7 @@ class Terminal(TerminalBase):
 
         >>> from sandbox_agent import SandboxAgent
         >>> with SandboxAgent.start() as agent, agent.terminal("python3 -i -q") as terminal:
-        ...     terminal.send("6 * 7\\r")
+        ...     terminal.send("6 * 7\r")
         ...     "42" in terminal.read_until("42")
         True
         """

@@ -31,6 +31,13 @@ WRONG = {
     "agent.create_session('mock', modle='x')": "call-arg",
     "agent.nothing": "attr-defined",
     "agent.create_session('mock').info.state = 'idle'": "misc",
+    "agent.fs.write('x', 3)": "arg-type",
+    "agent.fs.read('x').lines": "attr-defined",
+    "agent.fs.search('x', kind='both')": "arg-type",
+    "agent.run(3)": "arg-type",
+    "agent.run('x').exitcode": "attr-defined",
+    "agent.processes.start('x', restart_policy='sometimes')": "arg-type",
+    "agent.terminal('x').read_until(3)": "arg-type",
 }
 
 
