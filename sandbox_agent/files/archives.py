@@ -10,9 +10,10 @@ import asyncio
 import os
 import stat
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sandbox_agent.files import archive_pack as pack
+from sandbox_agent.files import threads
 from sandbox_agent.files.archive_extract import Extraction
 from sandbox_agent.files.archive_plan import ArchiveError, ArchiveLimits, Plan, shown
 from sandbox_agent.files.archive_spool import Spool, expand, temporary, zstd_available
@@ -24,13 +25,11 @@ from sandbox_agent.problems import InvalidRequest, PermissionDenied, Unsupported
 from sandbox_agent.wire.files import FsUploadBatchResponse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterator
 
     from sandbox_agent.files.archive_spool import Coding
     from sandbox_agent.files.root import Root
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Form: TypeAlias = Literal["tar", "tar.gz", "zip"]
 
 TAR_TYPES = ("application/x-tar", "application/tar", "application/x-gtar", "application/x-ustar")
@@ -76,15 +75,16 @@ class Archives:
             _need_zstd()
         with ExitStack() as kept:
             try:
-                anchor, missing = await asyncio.to_thread(self._anchor, path)
+                missing: list[bytes] = []
+                anchor = await threads.opened(self._anchor, path, missing)
                 kept.callback(os.close, anchor)
                 sent = kept.enter_context(closing(Spool(anchor)))
                 async for chunk in chunks:
                     if sent.takes_at_once(chunk):
                         sent.write(chunk)
                     else:
-                        await _in_thread(sent.write, chunk)
-                count, told = await _in_thread(self._extract, sent, media, anchor, missing)
+                        await threads.run(sent.write, chunk)
+                count, told = await threads.run(self._extract, sent, media, anchor, missing)
             except ArchiveError as error:
                 raise error.problem() from error
             except OSError as error:
@@ -92,13 +92,12 @@ class Archives:
         base = path.rstrip("/")
         return FsUploadBatchResponse(paths=tuple(f"{base}/{shown(name)}" for name in told), truncated=count > len(told))
 
-    def _anchor(self, path: str) -> tuple[int, list[bytes]]:
-        """The nearest folder that is there (``O_PATH``), and the names of those that are to be made in it."""
-        missing: list[bytes] = []
+    def _anchor(self, path: str, missing: list[bytes]) -> int:
+        """The nearest folder that is there (``O_PATH``); ``missing`` gets the names of those to be made in it."""
         head = path
         while True:
             try:
-                return self._root.open(head, _FOLDER), missing
+                return self._root.open(head, _FOLDER)
             except NotADirectoryError as error:
                 raise not_a_directory(head) from error
             except FileNotFoundError:
@@ -142,21 +141,23 @@ class Archives:
         pieces = _pieces(fd, os.fsencode(path.rpartition("/")[2]), form)
         ahead: asyncio.Future[bytes] | None = None
         try:
-            ahead = _next(pieces)
+            ahead = threads.start(_batch, pieces)
             while batch := await asyncio.shield(ahead):
-                ahead = _next(pieces)
+                ahead = threads.start(_batch, pieces)
                 yield batch
         except OSError as error:
             raise problem_of(error, os.fsdecode(error.filename) if error.filename else path) from error
         finally:
-            if ahead is not None:
-                await _ended(ahead)
-            pieces.close()
-            os.close(fd)
+            try:
+                if ahead is not None:
+                    await threads.ended(ahead)
+            finally:
+                pieces.close()
+                os.close(fd)
 
     async def _opened(self, path: str) -> int:
         try:
-            return await asyncio.to_thread(self._open, path)
+            return await threads.opened(self._open, path)
         except OSError as error:
             raise problem_of(error, path) from error
 
@@ -207,26 +208,6 @@ def _pieces(fd: int, name: bytes, form: Form) -> Generator[bytes, None, None]:
     if form == "zip":
         return pack.zipped(entries)
     return pack.gzipped(pack.tar(entries)) if form == "tar.gz" else pack.tar(entries)
-
-
-async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The thread is waited for even when the request is cancelled: it is at work with what is closed next."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
-    try:
-        return await asyncio.shield(task)
-    finally:
-        await _ended(task)
-
-
-async def _ended(task: asyncio.Future[Any]) -> None:
-    """Until it has ended, however it does."""
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
-
-
-def _next(pieces: Iterator[bytes]) -> asyncio.Future[bytes]:
-    return asyncio.ensure_future(asyncio.to_thread(_batch, pieces))
 
 
 def _batch(pieces: Iterator[bytes]) -> bytes:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 
-from sandbox_agent.files import search_worker
+from sandbox_agent.files import search_worker, threads
 from sandbox_agent.files.faults import not_a_directory, problem_of
 from sandbox_agent.files.glob import matcher, regular_expression
 from sandbox_agent.files.paths import encoded
@@ -113,7 +113,7 @@ class Search:
             raise InvalidRequest("a query is one line, without NUL")
         fits = matcher(wanted.glob) if wanted.glob else None
         try:
-            folder = await asyncio.to_thread(self._root.open, path, _FOLDER)
+            folder = await threads.opened(self._root.open, path, _FOLDER)
         except NotADirectoryError as error:
             raise not_a_directory(path) from error
         except OSError as error:

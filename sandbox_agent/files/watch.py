@@ -13,7 +13,7 @@ import stat
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from sandbox_agent.files import inotify
+from sandbox_agent.files import inotify, threads
 from sandbox_agent.files.archive_extract import STAGING
 from sandbox_agent.files.changes import Changes
 
@@ -112,7 +112,7 @@ class Watches:
         watcher = _Watcher(path, recursive=recursive)
         self._enter(watcher)
         try:
-            await asyncio.to_thread(self._begin, watcher, path)
+            await threads.run(self._begin, watcher, path)
             yield Batch([], lost=False)
             while not watcher.over:
                 await watcher.news.wait()
@@ -120,13 +120,15 @@ class Watches:
                 watcher.news.clear()
                 work, watcher.work = watcher.work, []
                 if work:
-                    for found, is_folder in await asyncio.to_thread(self._follow, watcher, work):
+                    for found, is_folder in await threads.run(self._follow, watcher, work):
                         watcher.changes.note("created", found, folder=is_folder)
                 if watcher.changes:
                     yield Batch(*watcher.changes.take())
         finally:
-            await asyncio.to_thread(self._forget, watcher)
-            self._leave(watcher)
+            try:
+                await threads.run(self._forget, watcher)
+            finally:
+                self._leave(watcher)
 
     # -- on the loop ----------------------------------------------------------------------------------------------
 

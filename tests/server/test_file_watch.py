@@ -71,11 +71,13 @@ def test_a_watch_ends_when_its_client_goes_and_others_are_answered_meanwhile(
     inotify = "anon_inode:inotify"
     folder = tmp_path / "folder"
     folder.mkdir()
+    watched: list[Iterator[tuple[str, Any]]] = []
     with ExitStack() as stack:
         for _ in range(40):
             client = stack.enter_context(running_server.client())
             stream = client.stream("GET", "/v1/fs/watch", params={"path": str(folder)}, headers=SSE)
-            assert next(told_by(stack.enter_context(stream)))[0] == "ready"
+            watched.append(told_by(stack.enter_context(stream)))  # held, for its end closes the connection
+            assert next(watched[-1])[0] == "ready"
         assert descriptors(running_server).count(inotify) == 1
         assert client.get("/v1/health").status_code == 200
         assert client.get("/v1/fs/entries", params={"path": str(folder)}).json() == []
