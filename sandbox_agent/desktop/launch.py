@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox_agent.desktop.parts import Program, launch
+from sandbox_agent.desktop.waiting import first
 from sandbox_agent.problems import AppNotFound, DesktopInvalidAction
 from sandbox_agent.wire.desktop import DesktopLaunchResponse, DesktopOpenResponse
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 WINDOW_DEADLINE = 5.0
 """Seconds that the window of a new program is waited for."""
+_PATIENCE = 1.0  # s for the focus of a window that is there, and for the window of a program that has ended
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # RFC 3986, 3.1
 _OPENERS = ("xdg-open", "sensible-browser", "x-www-browser", "firefox", "firefox-esr", "chromium", "google-chrome")
@@ -89,25 +91,37 @@ class Launcher:
     # -- its window -----------------------------------------------------------------------------------------------
 
     async def _window(self, process: Process, before: set[str]) -> str | None:
-        """The id of the first new window of the program or of what it started; None when none has come."""
+        """The id of the first new window of the program or of what it started; None when none has come.
+
+        It has the focus by then, if it gets it within a second, so that what is typed next is for it.
+        """
+        found: DesktopWindowInfo | None = None
         changed = asyncio.Event()
         forget = self._desktop.x11.windows.listen(changed.set)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
-            async with asyncio.timeout(WINDOW_DEADLINE):
-                while (found := await self._look(process, before)) is None:
-                    await changed.wait()
+            async with asyncio.timeout_at(begun + WINDOW_DEADLINE) as limit:
+                while True:
                     changed.clear()
-                return found
+                    running = process.running
+                    last, found = found, await self._look(process, before) or found
+                    if found is not None and found.is_active:
+                        return found.id
+                    if (found is not None and last is None) or (not running and found is None):
+                        limit.reschedule(min(loop.time() + _PATIENCE, begun + WINDOW_DEADLINE))
+                    await (first(changed.wait(), process.wait()) if running else changed.wait())
         except TimeoutError:
-            return None
+            return found.id if found is not None else None
         finally:
             forget()
 
-    async def _look(self, process: Process, before: set[str]) -> str | None:
+    async def _look(self, process: Process, before: set[str]) -> DesktopWindowInfo | None:
+        """A new window of the program's, or any when it has ended: it may have handed over to another that runs."""
         session = process.child.pid if process.child is not None else 0
         windows = await self._desktop.x11.windows.list()
         new = [window for window in windows if window.id not in before]
-        return next((window.id for window in new if _is_of(window, session)), None)
+        return next((window for window in new if not process.running or _is_of(window, session)), None)
 
 
 def _is_of(window: DesktopWindowInfo, session: int) -> bool:
