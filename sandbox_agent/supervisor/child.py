@@ -26,6 +26,7 @@ _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # pidfd_send_signal(2), Linux 6.9; atomic,
 _HOLD = 32  # pidfds held at once while waiting for a tree, whatever its size
 _RESCAN = 0.05  # s between looks at what does not die
 _SETTLE = 0.25  # s that those who have just ended wait for each other, to share a look at the table
+_HANG_UP = 0.3  # s that a terminal's programs have for an orderly end before it is hung up
 _GIVE_UP = 10.0  # s of SIGKILL after which a process sits in the kernel and cannot be ended by anyone
 
 
@@ -240,6 +241,11 @@ class Child:
         self._exited.set()
         self._stir.set()
 
+    def _hang_up(self) -> None:
+        """A shell at work in a terminal does not heed SIGTERM."""
+        if self.exit is None:
+            self._send_group(signal.SIGHUP)
+
     def _send_group(self, signum: int) -> None:
         try:
             signal.pidfd_send_signal(self._pidfd, signum, None, _PIDFD_SIGNAL_PROCESS_GROUP)
@@ -260,7 +266,7 @@ class Child:
             if killing or not asked:
                 self._send_group(signal.SIGKILL if killing else signal.SIGTERM)
                 if self._terminal and not killing:
-                    self._send_group(signal.SIGHUP)  # a shell at work in a terminal ignores the other
+                    self._loop.call_later(_HANG_UP, self._hang_up)
             alive = await self._strike(members, killing=killing, asked=asked)
             if done and not alive:
                 clean += 1

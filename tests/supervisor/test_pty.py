@@ -204,6 +204,13 @@ async def test_a_shell_at_work_ends_when_it_is_asked_to_with_all_its_jobs(superv
     screen.reader.close()
 
 
+async def test_a_program_that_heeds_the_question_is_not_hung_up_meanwhile(supervisor: Supervisor) -> None:
+    screen = await on_terminal(supervisor, shell("trap 'printf last; exit 5' TERM; echo ready; while :; do :; done"))
+    await screen.until("ready")
+    assert (await screen.child.end(DEADLINE)).code == 5
+    assert (await screen.all()).endswith("last")
+
+
 async def test_a_flood_comes_in_large_pieces_and_a_keystroke_at_once(supervisor: Supervisor) -> None:
     screen = await on_terminal(supervisor, shell("stty raw -echo; echo go; head -c 20000000 /dev/zero; echo over; cat"))
     await screen.until("over")
