@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Root]:
     base = tmp_path / "base"
     base.mkdir()
-    made = Root() if request.param == "free" else Root(base, kernel=request.param == "openat2")
+    made = Root() if request.param == "free" else Root(base, kernel=None if request.param == "openat2" else False)
     yield made
     made.close()
 
@@ -96,7 +96,7 @@ def test_a_target_is_where_links_end_and_need_not_exist(root: Root, base: Path) 
 def test_names_outside_of_the_root_have_no_parent_and_no_target(base: Path) -> None:
     base.mkdir()
     (base / "out").symlink_to("../secret")
-    for kernel in (True, False):
+    for kernel in (None, False):
         root = Root(base, kernel=kernel)
         for path in (f"{base}/out", f"{base}/../secret", "/etc/passwd"):
             with pytest.raises(OutsideRoot), root.target(path, make=True):
