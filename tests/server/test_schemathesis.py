@@ -11,6 +11,9 @@ import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
 
+from sandbox_agent.files.archives import UPLOAD_TYPES
+
+from ..support.archives import Entry, tar
 from ..support.contract import check, ours
 from ..support.server import DEADLINE, serve
 
@@ -23,6 +26,13 @@ if TYPE_CHECKING:
 
 SCALE = float(os.environ.get("SANDBOX_AGENT_TEST_SCALE", "1"))
 STREAMS = {"/v1/acp/{server_id}", "/v1/fs/watch"}
+
+
+@schemathesis.serializer(*UPLOAD_TYPES)
+def archive(_: Any, value: Any) -> bytes:
+    """Whatever is generated as an archive: some of it the content of a good one, the rest no archive at all."""
+    noise = value if isinstance(value, bytes) else str(value).encode(errors="replace")
+    return noise if len(noise) % 2 else tar(Entry("generated", noise))
 
 
 @pytest.fixture(scope="module")
