@@ -115,13 +115,16 @@ class Acts:
         await self._x11.keyboard.type(request.text, request.delay_ms or 0)
 
     async def press(self, request: wire.DesktopKeyboardPressRequest | act.KeyAction) -> None:
-        await self._x11.keyboard.press(_key(request.key), names_of(request.modifiers))
+        key = _key(request.key)
+        await self._x11.keyboard.press(key, names_of(request.modifiers))
 
     async def key_down(self, request: wire.DesktopKeyboardDownRequest | act.KeyDownAction) -> None:
-        await self._x11.keyboard.down(_key(request.key))
+        key = _key(request.key)
+        await self._x11.keyboard.down(key)
 
     async def key_up(self, request: wire.DesktopKeyboardUpRequest | act.KeyUpAction) -> None:
-        await self._x11.keyboard.up(_key(request.key))
+        key = _key(request.key)
+        await self._x11.keyboard.up(key)
 
     # -- clipboard ------------------------------------------------------------------------------------------------
 
@@ -184,7 +187,7 @@ def names_of(modifiers: wire.DesktopKeyModifiers | None) -> Iterable[str]:
 
 
 def _button(given: str | None) -> str:
-    return given or "left"
+    return "left" if given is None else given
 
 
 def _key(given: str) -> str:
