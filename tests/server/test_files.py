@@ -6,10 +6,15 @@ import http.client
 import json
 import os
 import socket
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+
+from sandbox_agent.files import Files
+from sandbox_agent.server.call import Call
+from sandbox_agent.server.files import endpoints
 
 from ..support.command import Command
 from ..support.server import DEADLINE, serve
@@ -197,6 +202,21 @@ def test_a_listing_pages_by_the_cursor_it_gives(client: httpx2.Client, tmp_path:
     assert seen == [f"f{number}" for number in range(5)]
     everything = client.get("/v1/fs/entries", params={"path": str(tmp_path.parent), "recursive": True, "glob": "f3"})
     assert f"{tmp_path}/f3" in [entry["path"] for entry in everything.json()]
+
+
+async def test_a_listing_that_goes_down_comes_in_pages_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody who asks for a whole disk gets millions of entries at once, nor has the server to hold them."""
+    monkeypatch.setattr(endpoints, "RECURSIVE_LIMIT", 3)
+    for number in range(5):
+        (tmp_path / f"f{number}").touch()
+    sandbox: Any = SimpleNamespace(files=Files())
+    for query, count in (({}, 5), ({"recursive": True}, 3), ({"depth": 1}, 3), ({"recursive": True, "limit": 4}, 4)):
+        asked = endpoints.EntriesQuery(path=str(tmp_path), **query)
+        answer = await endpoints.entries(Call(sandbox=sandbox, path="", params={}, headers={}, query=asked))
+        assert len(json.loads(answer.encode())) == count
+        assert bool(answer.headers) is (count < 5)
 
 
 def test_a_name_that_is_not_utf8_can_be_listed_read_written_moved_and_deleted(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sandbox_agent.wire.files import FsEntry
 
 CURSOR_HEADER = "Next-Cursor"
+RECURSIVE_LIMIT = 100_000
+"""Entries of a page that goes into folders, unless asked otherwise: a whole disk has millions."""
 _BATCH = 1000
 _MOST = 1_000_000
 
@@ -47,7 +49,7 @@ async def entries(call: Call) -> Answer:
         recursive=query.recursive,
         depth=query.depth,
         glob=query.glob,
-        limit=query.limit,
+        limit=query.limit or (RECURSIVE_LIMIT if query.recursive or query.depth else None),
         cursor=query.cursor,
     )
     body = await asyncio.to_thread(_encoded, page.entries)
