@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sandbox_agent.client")
 
 PIECE: Final = 1 << 20
+END: Final = bytes(1024)
+"""Two blocks of zeros (POSIX.1-2017, pax)."""
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -108,8 +110,6 @@ class FolderSink:
         try:
             with os.fdopen(reader, "rb", buffering=0) as stream:
                 unpack(stream, self._path)
-                while stream.read(PIECE):  # what fills up the archive's last record
-                    pass
         except OSError as error:
             self._error = error
         except ClientError as error:
@@ -118,12 +118,29 @@ class FolderSink:
             self._error = ClientError(f"what the server sent is no whole tar archive: {error}")
 
 
+class _Ending:
+    """A stream that remembers how it ended."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.last = b""
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self.last = (self.last + data)[-len(END) :]
+        return data
+
+
 def unpack(stream: IO[bytes], folder: Path) -> None:
     """Unpack a tar archive of a folder, itself its first member, into ``folder``."""
-    unpacking = _Unpacking(folder)
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=PIECE) as archive:
+    unpacking, ending = _Unpacking(folder), _Ending(stream)
+    with tarfile.open(fileobj=ending, mode="r|", bufsize=PIECE) as archive:  # type: ignore[call-overload]
         for member in archive:
             unpacking.take(archive, member)
+    while ending.read(PIECE):  # what fills up the last record
+        pass
+    if ending.last != END:  # the library takes a break between two members for the end
+        raise EOFError("it breaks off")
     unpacking.make_links()
 
 

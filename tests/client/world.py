@@ -10,6 +10,7 @@ import msgspec
 
 from sandbox_agent.client.effects import (
     Clock,
+    Do,
     Emit,
     Interrupted,
     Open,
@@ -78,12 +79,12 @@ class World:
                     interrupt_at = None
                     raise Interrupted  # noqa: TRY301 - what the driver does
                 outcome = self.perform(effect)
-            except (TransportFault, SandboxAgentError, Interrupted) as error:
+            except (TransportFault, SandboxAgentError, OSError, Interrupted) as error:
                 step = _thrower(program, error)
             else:
                 step = _sender(program, outcome)
 
-    def perform(self, effect: Effect) -> Any:
+    def perform(self, effect: Effect) -> Any:  # noqa: C901, PLR0911 - a case for each effect
         match effect:
             case Send(request):
                 return self._ask(request)
@@ -104,6 +105,8 @@ class World:
                 self.time += seconds
             case Clock():
                 return self.time
+            case Do(work):
+                return work()
             case Emit(values):
                 self.emitted.extend(values)
             case Shut():
