@@ -114,6 +114,7 @@ class ApiHandler(web.RequestHandler):
         self._discarded = 0
         self._switch = b""
         self._received = 0
+        self._prepared = False
         self._upload: Upload | None = None
         self._work: asyncio.Task[Outcome | Exception] | None = None
         self._sender: Sender | None = None
@@ -160,6 +161,7 @@ class ApiHandler(web.RequestHandler):
             self._problem = error
             if not self._ends_soon():
                 self._refuse(problem_of(error))
+        self._prepared = True
 
     def _route(self) -> Route:
         if not self.routes:
@@ -261,7 +263,7 @@ class ApiHandler(web.RequestHandler):
         """
         self._problem = problem
         self._answered = True
-        if "Expect" in self.request.headers and not self._received:
+        if "Expect" in self.request.headers and not self._prepared:
             # The client holds the body back until it is asked for (RFC 9110, 10.1.1), and it is not.
             self.clear()
             self.set_header("Connection", "close")
