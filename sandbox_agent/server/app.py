@@ -28,6 +28,7 @@ from sandbox_agent.server.fastpath import FrontDoor
 from sandbox_agent.server.handler import Api, ApiHandler
 from sandbox_agent.server.settings import DATABASE, ServiceSettings, private_dir, user_data_dir
 from sandbox_agent.server.sse import Streams
+from sandbox_agent.supervisor import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,6 +195,7 @@ def run_server(server: StandaloneServer) -> int:
     """Serve until SIGTERM, SIGINT or the parent's end; the exit status. Raises ``CannotStart``."""
     logs.configure(server.log_level, (server.token,))
     rules = server.rules()
+    descriptors.raise_limit()
     sockets = server.bind()
     try:
         asyncio.run(_Running(server, rules, sockets).serve())

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox_agent.problems import SandboxAgentError
-from sandbox_agent.supervisor import proctree, pty
+from sandbox_agent.supervisor import descriptors, proctree, pty
 from sandbox_agent.supervisor.census import Census
 from sandbox_agent.supervisor.child import Child, Pipes
 from sandbox_agent.supervisor.environment import DEFAULT_ALLOWED, MARKER, child_environment
@@ -168,6 +168,7 @@ class Supervisor:
         return f"{self._instance}.{self._spawned}/"
 
     def _adopted(self, process: subprocess.Popen[bytes] | Spawned, pipes: Pipes, owner: str, token: str) -> Child:
+        descriptors.give_usual(process.pid)
         child = Child(process, pipes, owner=owner, token=token, census=self._census, on_gone=self._forget)
         self._children[child.pid] = child
         return child
