@@ -44,14 +44,11 @@ class Part:
 
     def __init__(self, name: str, processes: Processes) -> None:
         self.name = name
+        self.started = False
         self.restarts = 0
         self.last_pid: int | None = None
         self._processes = processes
         self._process: Process | None = None
-
-    @property
-    def started(self) -> bool:
-        return self._process is not None
 
     @property
     def running(self) -> bool:
@@ -63,6 +60,7 @@ class Part:
 
     async def start(self, program: Program) -> None:
         """Start it; what the one before logged is forgotten, and what it left running ended."""
+        self.started = True
         old, self._process = self._process, None
         if old is not None:
             with contextlib.suppress(Problem):  # somebody else deleted it
