@@ -1,0 +1,54 @@
+"""PNG files of ours are what any reader reads, pixel for pixel."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from sandbox_agent.desktop.x11.png import BAND_ROWS, encode_png
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.frombytes("RGB", (width, height), random.Random(5).randbytes(width * height * 3))  # noqa: S311
+
+
+def read(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize("height", [1, 3, BAND_ROWS - 1, BAND_ROWS, BAND_ROWS + 1, 9 * BAND_ROWS + 7])
+@pytest.mark.parametrize("kind", ["flat", "noise", "both"])
+def test_every_pixel_comes_back(kind: str, height: int) -> None:
+    """Of flat images, of pictures, and of those where some bands are this and some that."""
+    image = noise(61, height) if kind == "noise" else Image.new("RGB", (61, height), "#123456")
+    if kind == "both":
+        image.paste(noise(61, height // 2 + 1), (0, 0))
+    got = read(encode_png(image))
+    assert (got.format, got.mode, got.size) == ("PNG", "RGB", image.size)
+    assert got.tobytes() == image.tobytes()
+
+
+@given(st.integers(1, 40), st.integers(1, 90), st.binary(min_size=3, max_size=60))
+def test_any_image_comes_back(width: int, height: int, pattern: bytes) -> None:
+    size = width * height * 3
+    image = Image.frombytes("RGB", (width, height), (pattern * (size // len(pattern) + 1))[:size])
+    assert read(encode_png(image)).tobytes() == image.tobytes()
+
+
+def test_text_is_no_larger_than_what_pillow_makes_of_it() -> None:
+    """Where differences help nothing, none are taken."""
+    image = Image.new("RGB", (600, 400), "white")
+    glyph = noise(6, 9).convert("1").convert("RGB")
+    for place in range(1200):
+        if place % 7:
+            image.paste(glyph, (10 * (place % 60), 20 * (place // 60)))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    assert len(encode_png(image)) <= len(file.getvalue())
