@@ -19,7 +19,7 @@ from tornado import httputil
 from sandbox_agent.problems import Problem
 from sandbox_agent.server import negotiate
 from sandbox_agent.server.acp import HOLD_SECONDS
-from sandbox_agent.server.handler import PROBLEM_MEDIA, problem_of
+from sandbox_agent.server.refusals import PROBLEM_MEDIA, problem_of
 from sandbox_agent.server.routes import ACP_BODY_LIMIT
 from sandbox_agent.tasks import spawn_task
 

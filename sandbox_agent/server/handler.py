@@ -18,10 +18,8 @@ from sandbox_agent.problems import (
     InvalidRequest,
     MethodNotAllowed,
     PayloadTooLarge,
-    PermissionDenied,
     Problem,
     SandboxAgentError,
-    TokenInvalid,
     UnsupportedMediaType,
 )
 from sandbox_agent.server import negotiate, sse, websocket
@@ -35,6 +33,7 @@ from sandbox_agent.server.call import (
     Stream,
     Upgrade,
 )
+from sandbox_agent.server.refusals import PROBLEM_MEDIA, problem_of
 from sandbox_agent.server.sending import Sender
 from sandbox_agent.server.upload import ClientGone, Upload
 from sandbox_agent.tasks import spawn_task
@@ -49,19 +48,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PROBLEM_MEDIA = "application/problem+json"
 NO_LIMIT = 1 << 61
 _LINGER_BYTES = 16 * MIB
 _READ_ON_BYTES = 64 * 1024
 """A refused request with a body up to this is read to its end, so that its connection stays of use."""
-_BY_STATUS: Mapping[int, tuple[type[Problem], str]] = {
-    400: (InvalidRequest, "the request is malformed"),
-    401: (TokenInvalid, "authentication is required"),
-    403: (PermissionDenied, "the request is refused"),
-    404: (EndpointNotFound, "endpoint not found"),
-    405: (MethodNotAllowed, "the method is not allowed here"),
-    413: (PayloadTooLarge, "the request body is too large"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +72,6 @@ class Api:
         if isinstance(route.body, Stream):
             return NO_LIMIT if self.max_upload_bytes is None else self.max_upload_bytes
         return route.body_limit if self.max_body_bytes is None else min(route.body_limit, self.max_body_bytes)
-
-
-def problem_of(error: BaseException | None, status: int = 500) -> Problem:
-    """The problem an exception is told as; nothing of an unexpected one leaks."""
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, web.HTTPError):
-        status = error.status_code
-    known = _BY_STATUS.get(status)
-    if known is None:
-        return InternalError("an internal error occurred; the server's log has the details")
-    told = error.get_message() if isinstance(error, web.HTTPError) else ""
-    return known[0](told or known[1])
 
 
 @web.stream_request_body
