@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 BLOCK = 1 << 20
+_GAP = 1 << 16
+"""Who reads on within this reads in order; who jumps further gets what was asked for and no more."""
 
 
 class Window:
@@ -27,6 +29,7 @@ class Window:
         start = offset - self._start
         if (start >= 0 and start + size <= len(self._data)) or self.fd < 0:
             return self._data, start
-        self._data = os.pread(self.fd, max(size, self._block), offset)
+        goes_on = 0 <= start <= len(self._data) + _GAP
+        self._data = os.pread(self.fd, max(size, self._block) if goes_on else size, offset)
         self._start = offset
         return self._data, 0
