@@ -167,6 +167,7 @@ class Keyboard:
 
     def _read(self, connection: Connection) -> Keymap:
         """The keymap; read anew where another program changed it."""
+        connection.sync()  # so that we have heard of all changes until now
         self._display.handle_events()
         if self._keymap is None or self._stale:
             self._stale = False

@@ -9,12 +9,17 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sandbox_agent.desktop.x11.properties import get_property
+from Xlib import X
+from Xlib.protocol import request
+
+from sandbox_agent.desktop.x11.connection import settled
+from sandbox_agent.desktop.x11.properties import cardinals, get_property
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from sandbox_agent.desktop.x11.connection import Connection
     from sandbox_agent.desktop.x11.desktop import X11
     from sandbox_agent.wire.desktop import DesktopWindowInfo
 
@@ -28,6 +33,16 @@ async def eventually(condition: Callable[[], Awaitable[Any]], what: str) -> Any:
         assert time.monotonic() < until, f"{what} did not come true"
         await asyncio.sleep(0.02)
     return value
+
+
+def lineage(connection: Connection, window: int) -> list[int]:
+    """A window and those that it is in; none where it has gone."""
+    windows = []
+    while window > X.PointerRoot:
+        windows.append(window)
+        tree = settled(request.QueryTree(display=connection, defer=True, window=window))
+        window = tree.parent if tree is not None else X.NONE
+    return windows
 
 
 class Screen:
@@ -58,7 +73,10 @@ class Screen:
         found: DesktopWindowInfo = await eventually(lambda: x11.windows.find(**which), f"a window {which}")
 
         async def focused() -> bool:
-            return (await x11.windows.focus(found.id)).is_active
+            # what the window manager says may still be of an earlier window that had the same id
+            return (await x11.windows.focus(found.id)).is_active and await x11.control.call(
+                lambda c: int(found.id) in lineage(c, c.sync())
+            )
 
         await eventually(focused, f"the focus of {which}")
         return await x11.windows.get(found.id)
@@ -75,12 +93,19 @@ class Screen:
         await eventually(there, "the window manager")
 
     async def clear(self, x11: X11) -> None:
-        """End all but the window manager, and wait for their windows to go."""
+        """End all but the window manager, and wait until it knows that their windows have gone.
+
+        The next program may get the same ids.
+        """
         self._end(self._running[1:])
         del self._running[1:]
 
+        def left(connection: Connection) -> list[int]:
+            names = ("_NET_CLIENT_LIST", "_NET_ACTIVE_WINDOW")
+            return [window for name in names for window in cardinals(get_property(connection, connection.root, name))]
+
         async def empty() -> bool:
-            return not await x11.windows.list()
+            return not any(await x11.control.call(left))
 
         await eventually(empty, "an empty screen")
 

@@ -36,7 +36,7 @@ KEYS = ("KeyPress", "KeyRelease")
         ("x", ("cmd",), "x", MOD4),
         ("+", (), "plus", SHIFT),
         ("ctrl++", (), "plus", SHIFT | CONTROL),
-        ("F6", ("ctrl", "alt"), "F6", CONTROL | MOD1),
+        ("k", ("ctrl", "alt"), "k", CONTROL | MOD1),
     ],
 )
 async def test_a_chord_arrives_with_its_modifiers(  # noqa: PLR0917
