@@ -92,8 +92,8 @@ async def test_keys_reach_the_program_and_control_c_interrupts_what_is_in_the_fo
 async def test_a_change_of_size_is_told_to_the_program(supervisor: Supervisor) -> None:
     script = (
         "import os, signal, time\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: print('now', os.get_terminal_size(), flush=True))\n"
-        "print('ready', flush=True)\n"
+        "signal.signal(signal.SIGWINCH, lambda *_: os.write(1, f'now {os.get_terminal_size()}'.encode()))\n"
+        "os.write(1, b'ready')\n"
         "while True: time.sleep(0.01)\n"  # a pause may begin just after the signal
     )
     screen = await on_terminal(supervisor, Command((sys.executable, "-I", "-S", "-c", script)))
