@@ -96,6 +96,27 @@ def test_a_kernel_finds_the_server_that_started_it(tmp_path: Path) -> None:
         assert TOKEN not in notebook.run("agent") + notebook.run("print(repr(agent), repr(s))")
 
 
+def test_a_kernel_has_files_commands_and_terminals(tmp_path: Path) -> None:
+    """Below a base URL, with Jupyter's own token, over its WebSockets; in a cell with `await` as well."""
+    with jupyter(tmp_path) as notebook:
+        notebook.run("from sandbox_agent import AsyncSandboxAgent, SandboxAgent; agent = SandboxAgent.connect()")
+        notebook.run(f"folder = {str(tmp_path)!r}; x = agent.fs.write(folder + '/x.txt', 'hello')")
+        assert "x.txt" in notebook.run("agent.fs.list(folder)")
+        shown = notebook.run("agent.run('cat x.txt; exit 3', cwd=folder)")
+        assert "hello" in shown
+        assert "exit code 3" in shown
+        echo = """agent.terminal('sh -c "read x; echo got $x"')"""
+        talk = f"with {echo} as t:\n    t.send('it\\r'); print(t.read_until('got it'))"
+        assert "got it" in notebook.run(talk)
+        awaited = (
+            "async with await AsyncSandboxAgent.connect() as other:\n"
+            "    async with await other.terminal('echo from a cell') as t:\n"
+            "        print(await t.read_until('cell'))\n"
+            "    async for line in (await other.processes.start('echo a line')).logs(): print(line)"
+        )
+        assert notebook.run(awaited).replace("\r", "") == "from a cell\na line\n"
+
+
 def test_without_the_extension_it_says_what_to_install(tmp_path: Path) -> None:
     with jupyter(tmp_path, "--ServerApp.jpserver_extensions={'sandbox_agent_jupyter': False}") as notebook:
         told = notebook.run("from sandbox_agent import SandboxAgent; SandboxAgent.connect()")
