@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+START_DEADLINE = 110.0
+"""Jupyter Server and JupyterLab read a hundred megabytes of Python before they answer: minutes on a busy machine."""
+
 ENABLED = """
 c.ServerApp.jpserver_extensions = {"sandbox_agent_jupyter": True}
 """
@@ -95,7 +98,7 @@ c.IdentityProvider.token = {json.dumps(token)}
         )
     server = Jupyter(process, f"http://127.0.0.1:{port}{base_url}", token, home, stderr)
     try:
-        poll(lambda: _answers(server), what="Jupyter Server")
+        poll(lambda: _answers(server), START_DEADLINE, what="Jupyter Server")
         yield server
     finally:
         if process.poll() is None:
