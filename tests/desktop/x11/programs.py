@@ -101,8 +101,7 @@ class Screen:
         del self._running[1:]
 
         def left(connection: Connection) -> list[int]:
-            names = ("_NET_CLIENT_LIST", "_NET_ACTIVE_WINDOW")
-            return [window for name in names for window in cardinals(get_property(connection, connection.root, name))]
+            return cardinals(get_property(connection, connection.root, "_NET_CLIENT_LIST"))
 
         async def empty() -> bool:
             return not any(await x11.control.call(left))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .programs import Screen
 
 LARGE = "é日😀 text\n" * 350_000  # 5 MB and more of UTF-8
-TEXTS = ["", "plain", "línea\nαβγ\t日本語 😀\r\n", "x" * 300_000, LARGE]
+TEXTS = ["", "plain", "línea\nжшю\t日本語 😀\r\n", "x" * 300_000, LARGE]
 
 
 async def xclip(screen: Screen, *arguments: str) -> bytes:
