@@ -38,7 +38,10 @@ class AgentExit:
 
 
 class ClientRole(Protocol):
-    """How a session takes part in a connection; called on the loop, in stream order, before readers see the entries."""
+    """How a session takes part in a connection.
+
+    Called on the loop, in stream order, before anything can reach us that a reader of the entries does about them.
+    """
 
     def on_notification(self, sequence: int, envelope: Envelope) -> None: ...
 

@@ -165,6 +165,8 @@ class _Sending:
             async with aclosing(cast("AsyncGenerator[bytes, None]", batches)) as source:
                 async for batch in source:
                     await self._write(batch)
+            if self._stream.writing():  # of what was offered last
+                await self._stream.write(b"")
         except StreamClosedError:
             return
         finally:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
 import socket
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tornado.iostream import IOStream
+
+from sandbox_agent.journal import open_journals
+from sandbox_agent.server.acp import raw_events
+from sandbox_agent.server.sse import Outlet, Streams
 
 from ..support import sse
 from ..support.server import DEADLINE, envelope, initialize, new_acp_session, poll, prompt_params, serve
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import httpx2
+
+    from sandbox_agent.journal import Journal
 
     from ..support.server import Server
 
@@ -257,3 +267,61 @@ def test_a_transcript_is_exported_in_every_format(
         assert answer.headers["Content-Type"].startswith(media)
         assert "seventeen" in answer.text
         assert answer.text.startswith(start)
+
+
+async def test_a_stream_that_its_reader_stalls_loses_nothing_of_what_is_offered_to_it(tmp_path: Path) -> None:
+    """Events go straight to the socket until it takes no more, then wait their turn; all arrive once, in order."""
+    async with streamed(tmp_path) as (journal, theirs):
+        loop = asyncio.get_running_loop()
+        expected = received = b""
+        for number in range(1, 401):
+            payload = b'{"n":%d,"text":"%b"}' % (number, b"x" * (number * 7 % 900))
+            journal.append(payload)
+            expected += b"id: %d\nevent: message\ndata: %b\n\n" % (number, payload)
+            if number % 50 < 10:  # otherwise it stalls
+                received += await loop.sock_recv(theirs, 3000)
+        journal.close()
+        assert received + await rest(theirs) == expected
+
+
+async def test_a_stream_ends_once_all_that_was_offered_to_it_is_sent(tmp_path: Path) -> None:
+    """The socket takes a part of the last event; the journal ends before its reader has read that."""
+    async with streamed(tmp_path) as (journal, theirs):
+        payload = b"x" * 15_000
+        journal.append(payload)
+        journal.close()
+        for _ in range(100):  # whoever would close the connection now has the time to
+            await asyncio.sleep(0)
+        assert await rest(theirs) == b"id: 1\nevent: message\ndata: %b\n\n" % payload
+
+
+@contextlib.asynccontextmanager
+async def streamed(tmp_path: Path) -> AsyncIterator[tuple[Journal, socket.socket]]:
+    """An empty journal and a reader of its stream, which waits for the first event; the connection holds little."""
+    journals = open_journals(tmp_path / "store.db")
+    await journals.start()
+    journal = await journals.open("acp/a")
+    await journals.records.durable()
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    theirs.setblocking(False)
+    outlet = Outlet()
+    batches = raw_events(journal, None, outlet)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Streams().serve(IOStream(ours), [], batches, outlet))
+        head = await asyncio.get_running_loop().sock_recv(theirs, 1 << 16)
+        assert head.endswith(b"\r\n\r\n")
+        async with asyncio.timeout(DEADLINE):
+            while not journal.followed:  # noqa: ASYNC110  what is waited for has no event
+                await asyncio.sleep(0)
+        yield journal, theirs
+    theirs.close()
+    await journals.stop()
+
+
+async def rest(reader: socket.socket) -> bytes:
+    """What is to be read until the end."""
+    received = b""
+    while data := await asyncio.get_running_loop().sock_recv(reader, 1 << 16):
+        received += data
+    return received
