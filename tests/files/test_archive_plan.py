@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from sandbox_agent.files.archive_plan import ArchiveError, ArchiveLimits, Folder, Member, Plan
 from sandbox_agent.problems import InvalidRequest, PayloadTooLarge
 
+from ..support.archives import STEADY
+
 
 def planned(*members: Member, limits: ArchiveLimits | None = None) -> Plan:
     plan = Plan(limits)
@@ -108,6 +110,7 @@ def test_limits_hold_for_size_always_and_for_the_ratio_once_much_was_expanded() 
 NAME = st.lists(st.sampled_from([b"a", b"b", b"..", b".", b"", b"\xff", b"c" * 256]), max_size=5).map(b"/".join)
 
 
+@STEADY
 @given(st.lists(st.tuples(NAME, st.sampled_from(["file", "folder", "fifo"])), max_size=8))
 def test_whatever_is_planned_stays_below_the_destination(members: list[tuple[bytes, str]]) -> None:
     """After any members, each name in the tree is one plain component, and nothing is both file and folder."""

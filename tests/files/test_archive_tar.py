@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sandbox_agent.files.archive_plan import ArchiveError
 from sandbox_agent.files.archive_tar import clamped, read_tar
 
-from ..support.archives import Entry, tar
+from ..support.archives import STEADY, Entry, tar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,7 @@ NAMES = st.text(st.characters(exclude_characters="\0/"), min_size=1, max_size=40
 PATHS = st.lists(NAMES, min_size=1, max_size=12).map("/".join)
 
 
+@STEADY
 @given(
     entries=st.lists(st.tuples(PATHS, st.binary(max_size=2000), st.integers(0, 0o7777), st.integers(0, 1 << 34))),
     form=st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
@@ -171,6 +172,7 @@ def test_what_follows_the_end_is_not_read_and_an_empty_archive_has_no_members() 
     assert [m.name for m in members(tar(Entry("one")) + tar(Entry("two")))] == [b"one"]
 
 
+@STEADY
 @given(st.binary(max_size=3000), st.integers(0, 2000))
 def test_whatever_the_bytes_it_is_read_or_refused(noise: bytes, at: int) -> None:
     """No input raises anything but ``ArchiveError``, and no member reaches beyond the data."""

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from sandbox_agent.files.archive_window import Window
 
+from ..support.archives import STEADY
+
 DATA = os.urandom(5000)
 
 
+@STEADY
 @given(wanted=st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 1500)), max_size=20), block=st.integers(1, 2000))
 def test_whatever_is_asked_for_in_whatever_order_it_is_what_lies_there(
     wanted: list[tuple[int, int]], block: int

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sandbox_agent.files.archive_plan import ArchiveError, ArchiveLimits
 from sandbox_agent.files.archive_zip import read_zip
 
-from ..support.archives import Entry, zipped
+from ..support.archives import STEADY, Entry, zipped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,7 @@ NAMES = st.text(st.characters(exclude_characters="\0/\\"), min_size=1, max_size=
 )
 
 
+@STEADY
 @given(
     entries=st.dictionaries(NAMES, st.tuples(st.binary(max_size=3000), st.integers(1, 0o777)), max_size=6),
     method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
@@ -175,6 +176,7 @@ def test_a_large_member_comes_through_in_pieces(tmp_path: Path) -> None:
     assert read(zipped(Entry("large", content)))[0][1] == content
 
 
+@STEADY
 @given(st.binary(max_size=400), st.integers(0, len(GOOD)))
 def test_whatever_the_bytes_it_is_read_or_refused(noise: bytes, at: int) -> None:
     for data in (noise, GOOD[:at] + noise + GOOD[at + len(noise) :], GOOD[:at] + noise + GOOD[at:]):

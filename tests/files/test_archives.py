@@ -23,7 +23,7 @@ from sandbox_agent.files.archives import DOWNLOAD_TYPES, Archives
 from sandbox_agent.files.root import Root
 from sandbox_agent.problems import InvalidRequest, NotFound, PayloadTooLarge, PermissionDenied
 
-from ..support.archives import Entry, gzipped, in_chunks, joined, tar, tree, zipped
+from ..support.archives import STEADY, Entry, gzipped, in_chunks, joined, tar, tree, zipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,8 +272,8 @@ def plant(folder: Path, nodes: dict[bytes, tuple[str, int, Any]]) -> None:
         path.chmod(mode)
 
 
+@settings(STEADY, max_examples=60)
 @given(nodes=st.dictionaries(NAME, NODE, max_size=5), form=st.sampled_from(sorted(DOWNLOAD_TYPES)))
-@settings(max_examples=60, deadline=None)
 def test_random_trees_come_down_and_go_up_and_are_the_same(
     nodes: dict[bytes, tuple[str, int, Any]], form: Form
 ) -> None:

@@ -10,9 +10,14 @@ import tarfile
 import zipfile
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from hypothesis import HealthCheck, settings
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
+
+STEADY = settings(deadline=None, suppress_health_check=list(HealthCheck))
+"""How fast examples come and go is no matter of a test: machines are busy."""
 
 Tree: TypeAlias = dict[bytes, tuple[str, int, bytes]]
 
