@@ -312,3 +312,16 @@ def running(pid: int) -> bool:
             return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_the_end_of_a_process_can_be_waited_for(client: httpx2.Client) -> None:
+    """A held request is answered by the end; one that holds too shortly by how it is."""
+    name = start(client, "read x; exit 7", interactive=True)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.get, f"{PROCESSES}/{name}", headers={"Prefer": "wait=60"})
+        assert client.get(f"{PROCESSES}/{name}", headers={"Prefer": "wait=0.1"}).json()["status"] == "running"
+        assert not waiting.done()
+        client.post(f"{PROCESSES}/{name}/input", json={"data": "Cg=="})
+        answer = waiting.result(DEADLINE).json()
+    assert (answer["status"], answer["exitCode"]) == ("exited", 7)
+    assert client.get(f"{PROCESSES}/none", headers={"Prefer": "wait=60"}).status_code == 404

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -54,7 +56,15 @@ async def run(call: Call) -> Answer:
 
 
 async def get(call: Call) -> Answer:
-    return Answer(body=await call.sandbox.processes.info(call.params["id"]))
+    """Held until the process has ended, for as long as ``Prefer: wait=N`` asks."""
+    processes, name = call.sandbox.processes, call.params["id"]
+    if hold := call.hold(0.0):
+        process = processes.get(name)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(hold):
+                await process.wait()
+        return Answer(body=process.info() if not process.running else await processes.info(name))
+    return Answer(body=await processes.info(name))
 
 
 async def delete(call: Call) -> Answer:

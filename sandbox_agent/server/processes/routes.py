@@ -65,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
         path="/v1/processes/{id}",
         endpoint=endpoints.get,
         summary="Tell about one process, with what it uses",
+        headers={"Prefer": "`wait=N` holds the answer for up to N seconds, until the process has ended"},
         answers={200: wire.ProcessInfo},
         problems=_ONE,
     ),
