@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox_agent import Conflict, InvalidRequest, NotFound, SandboxAgentError, TerminalClosed, TerminalTimeout
+from sandbox_agent import (
+    AsyncSandboxAgent,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    SandboxAgent,
+    SandboxAgentError,
+    TerminalClosed,
+    TerminalTimeout,
+)
 
 from ..support.safe_html import faults
 from ..support.server import poll
@@ -127,6 +138,35 @@ class TestEnd:
             process = other.processes.get(terminal.id)
             assert process.kill().status == "exited"
             process.delete()
+
+
+def test_closing_wakes_who_reads_on_another_thread(module_server: Server) -> None:
+    with SandboxAgent.connect(module_server.url) as client, ThreadPoolExecutor(1) as pool:
+        terminal = client.terminal("sleep 600")
+        reading = pool.submit(terminal.read, None)
+        terminal.close()
+        assert reading.result(DEADLINE) == ""
+
+
+async def test_closing_wakes_who_reads_on_another_task(module_server: Server) -> None:
+    async with await AsyncSandboxAgent.connect(module_server.url) as client:
+        terminal = await client.terminal("sleep 600")
+        reading = asyncio.create_task(terminal.read(None))
+        await terminal.close()
+        async with asyncio.timeout(DEADLINE):
+            assert await reading == ""
+
+
+async def test_a_wait_that_is_given_up_loses_nothing(module_server: Server) -> None:
+    """As `asyncio.wait_for` does it: what had come before is there for the next."""
+    async with (
+        await AsyncSandboxAgent.connect(module_server.url) as client,
+        await client.terminal(["sh", "-c", "printf first; read x; printf second"]) as terminal,
+    ):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(terminal.read_until("second", None), 1)
+        await terminal.send("\r")
+        assert (await terminal.read_until("second", DEADLINE)).startswith("first")
 
 
 class TestScreen:
