@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 DETACH_KEYS: Final = "ctrl-p,ctrl-q"
 _READ: Final = 1 << 16
 _BY_SIGNAL: Final = 128
+_BLOCKED: Final = 1.0
+"""Seconds that are waited for a terminal whose user has stopped it."""
 _END_OF_INPUT: Final = b"\x04"
 _ALTERNATE: Final = re.compile(r"\x1b\[\?(?:1049|1047|47)([hl])")
 _USUAL: Final = "\x1b[!p\x1b[?1000;1002;1003;1004;1006;2004l\x1b[?1l\x1b>\x1b[0m"
@@ -155,8 +157,10 @@ class Attached:
     def __init__(self, terminal: Terminal, keys: Keys) -> None:
         self._terminal = terminal
         self._keys = keys
-        self._fault: SandboxAgentError | None = None
+        self._fault: SandboxAgentError | OSError | None = None
         self._alternate = False
+        self._left = False
+        self._writing = threading.Lock()
         self._over = threading.Event()
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -170,14 +174,14 @@ class Attached:
                     self._resize()
                     detached = self._type()
                 finally:
-                    if not self._over.is_set() or self._alternate:  # the program has not put things right itself
-                        self._write(_USUAL + ("\x1b[?1049l" if self._alternate else "") + "\r\n")
+                    self._leave()
         finally:
             self._terminal.close()
             if reader.ident is not None:
-                reader.join()
-            os.close(self._wake)
-            os.close(self._waker)
+                reader.join(_BLOCKED)
+            if not reader.is_alive():
+                os.close(self._wake)
+                os.close(self._waker)
         if self._fault is not None and not detached:
             raise self._fault
         return detached
@@ -187,14 +191,26 @@ class Attached:
 
         try:
             for text in self._terminal:
-                self._write(text)
-                if switches := _ALTERNATE.findall(text):
-                    self._alternate = switches[-1] == "h"
-        except SandboxAgentError as error:
+                with self._writing:
+                    if self._left:
+                        return
+                    if switches := _ALTERNATE.findall(text):
+                        self._alternate = switches[-1] == "h"
+                    self._write(text)
+        except (SandboxAgentError, OSError) as error:  # the other side, or this one: nobody reads
             self._fault = error
         finally:
             self._over.set()
             os.write(self._waker, b"o")
+
+    def _leave(self) -> None:
+        """Put right what the program has not itself; nothing of it is written after that."""
+        free = self._writing.acquire(timeout=_BLOCKED)
+        self._left = True
+        if free:
+            if not self._over.is_set() or self._alternate:
+                self._write(_USUAL + ("\x1b[?1049l" if self._alternate else "") + "\r\n")
+            self._writing.release()
 
     @staticmethod
     def _write(text: str) -> None:

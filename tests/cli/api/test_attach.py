@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import struct
+import subprocess
 import termios
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +80,8 @@ def test_a_process_is_used_and_its_exit_code_is_the_commands(command: Command, c
         poll(lambda: is_raw(terminal))
         terminal.type("echo sum $((40 + 2))\r")
         terminal.expect("sum 42")
-        terminal.type("sleep 1000\r")
-        terminal.expect("sleep 1000\r\n")
+        terminal.type("sh -c 'echo sleeps $((40 + 2)); exec sleep 1000'\r")
+        terminal.expect("sleeps 42")
         terminal.type("\x03")
         terminal.expect("ready> ")
         terminal.type("exit 7\r")
@@ -175,6 +176,23 @@ def test_what_is_piped_in_is_typed_and_its_end_is_the_end_of_input(command: Comm
     poll(lambda: client.get(f"/v1/processes/{name}/terminal/screen").json()["lines"][0] == "go")
     done = command(*ATTACH, name, stdin="one\ntwo\n")
     assert done.stdout.replace("\r", "").endswith("[one]\n[two]\n")
+
+
+def test_who_reads_no_more_ends_the_command_and_not_the_process(command: Command, client: httpx2.Client) -> None:
+    name = start(client, "sh", "-c", "stty raw; while :; do echo again; sleep 0.01; done")
+    running = command.popen(*ATTACH, name, stdin=subprocess.PIPE)
+    assert running.stdout is not None
+    assert "again" in running.stdout.readline()
+    running.stdout.close()
+    poll(lambda: running.poll() is not None)
+    assert running.returncode == 141
+    assert running.stderr is not None
+    assert "Traceback" not in running.stderr.read()
+    running.stderr.close()
+    assert running.stdin is not None
+    running.stdin.close()
+    assert info(client, name)["status"] == "running"
+    client.post(f"/v1/processes/{name}/kill")
 
 
 def test_what_has_no_terminal_and_what_is_not_there_is_told(command: Command, client: httpx2.Client) -> None:
