@@ -381,12 +381,13 @@ class Journal:
             return
         limit = self._retention.max_bytes
         excess = 0 if limit is None else max(0, self._stored_bytes - limit)
-        # By size the newest segment stays, however large; by age it may go.
-        upto = self._durable if before_ms is not None else self._durable - 1
-        if self._retain_after is not None:
-            upto = min(upto, self._retain_after)
         self._trimming = True
-        self._engine.submit(_Trim(self, upto=upto, excess=excess, before_ms=before_ms))
+        self._engine.submit(_Trim(self, upto=self._removable(before_ms), excess=excess, before_ms=before_ms))
+
+    def _removable(self, before_ms: int | None) -> int:
+        """The last number that may go: by size the newest segment stays, however large; by age it may."""
+        last = self._durable if before_ms is not None else self._durable - 1
+        return last if self._retain_after is None else min(last, self._retain_after)
 
     def trimmed(self, trim: Trim) -> None:
         """Segments went from the store; forget them as well."""
@@ -396,7 +397,8 @@ class Journal:
         self._stored_bytes -= trim.removed
         self.evict_below(self.first)
         self._trim_at = room = self._room()
-        if room is not None and trim.removed < trim.excess and not trim.more:
+        spared = trim.removed < trim.excess and not trim.more and trim.upto >= self._removable(trim.before_ms)
+        if room is not None and spared:
             self._trim_at = room + self._stored_bytes  # what is left may not go: wait for more
         if trim.more:
             self._trim(before_ms=trim.before_ms)

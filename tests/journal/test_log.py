@@ -10,11 +10,13 @@ import pytest
 
 from sandbox_agent.journal import JournalClosed, Limits, Reset, Retention, Sender
 from sandbox_agent.journal.jots import LARGEST
+from sandbox_agent.journal.store import Trim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox_agent.journal import Journal, Journals, Segment
+    from sandbox_agent.journal.store import Operation
     from tests.journal.conftest import Place, Tools
 
 
@@ -283,6 +285,32 @@ async def test_retention_spares_what_must_be_kept(journals: Journals, tools: Too
     assert await tools.read_all(journal, 10) == numbered(90, 11, size=100)
     journal.retain_after = 95
     await tools.eventually(lambda: journal.first > 85)
+
+
+async def test_what_may_go_from_now_on_goes_though_a_trim_is_under_way(lasting: Place, tools: Tools) -> None:
+    """``retain_after`` moves on while the store trims what was allowed before."""
+    journals = await lasting.start()
+    journal = await journals.open("a")
+    for _, payload in numbered(100, size=100):
+        journal.append(payload)
+    await journal.durable()
+    store = journals._engine.store
+    commit, begun, go_on = store.commit, threading.Event(), threading.Event()
+
+    def held(batch: Sequence[Operation]) -> None:
+        if any(isinstance(operation, Trim) for operation in batch):
+            begun.set()
+            go_on.wait()
+        commit(batch)
+
+    store.commit = held  # type: ignore[method-assign]
+    journal.retain_after = 10
+    journal.retention = Retention(max_bytes=1000)
+    await tools.eventually(begun.is_set)
+    journal.retain_after = 95
+    go_on.set()
+    await tools.eventually(lambda: journal.first > 85)
+    assert await tools.read_all(journal, journal.first - 1) == numbered(101 - journal.first, journal.first, size=100)
 
 
 async def test_the_newest_segment_stays_however_large(journals: Journals, tools: Tools) -> None:
