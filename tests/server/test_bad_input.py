@@ -11,7 +11,7 @@ import httpx2
 import msgspec
 import pytest
 
-from sandbox_agent.server.call import DEFAULT_BODY_LIMIT, RawJson, Stream
+from sandbox_agent.server.call import DEFAULT_BODY_LIMIT, RawJson, SocketRoute, Stream
 from sandbox_agent.server.routes import ROUTES, by_path
 from sandbox_agent.wire.base import StrictRequest
 
@@ -31,9 +31,10 @@ JSON = {"Content-Type": "application/json"}
 POST = b"POST /v1/acp/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WITH_BODY = [route for route in ROUTES if route.body is not None and not isinstance(route.body, Stream)]
 TYPED = [route for route in WITH_BODY if not isinstance(route.body, RawJson)]
-WITH_QUERY = [route for route in ROUTES if msgspec.structs.fields(route.query)]
-TEXT = ("cursor", "format", "selection")
-WITH_ID = [route for route in ROUTES if "{" in route.path]
+PLAIN = [route for route in ROUTES if not isinstance(route, SocketRoute)]  # the others ask for an upgrade first
+WITH_QUERY = [route for route in PLAIN if msgspec.structs.fields(route.query)]
+TEXT = ("cursor", "format", "selection", "query")
+WITH_ID = [route for route in PLAIN if "{" in route.path]
 
 
 def name(route: Route) -> str:
@@ -155,7 +156,13 @@ def test_an_unknown_endpoint_is_told_as_a_problem(client: httpx2.Client, method:
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name)
 def test_unknown_ids_are_told_as_such(client: httpx2.Client, route: Route) -> None:
-    bodies: dict[str, Any] = {"prompts": {"prompt": "x"}, "permissions": {"reply": "once"}}
+    bodies: dict[str, Any] = {
+        "prompts": {"prompt": "x"},
+        "permissions": {"reply": "once"},
+        "/login": {},
+        "/input": {"data": ""},
+        "/resize": {"cols": 1, "rows": 1},
+    }
     body = next((value for part, value in bodies.items() if part in route.path), {"title": "x"})
     if route.path.startswith("/v1/desktop/windows/"):
         body = {"move": {"x": 1, "y": 1}, "resize": {"width": 1, "height": 1}}.get(route.path.rpartition("/")[2], {})
@@ -190,7 +197,8 @@ def test_queries_of_the_wrong_type_are_refused_by_their_path(client: httpx2.Clie
         if field.type in (str | None, str) or field.encode_name in TEXT:
             continue
         for wrong in ("maybe", "") if is_desktop(route) else ("maybe", "-1", "1.5", "9" * 30, ""):
-            response = client.request(route.method, url(route), params={field.encode_name: wrong})
+            needed = {"query": "x"} if route.path == "/v1/fs/search" else {}
+            response = client.request(route.method, url(route), params=needed | {field.encode_name: wrong})
             document = is_problem(response, 400, "invalid_request")
             assert f"$.{field.encode_name}" in document["detail"]
 
