@@ -424,7 +424,7 @@ def test_a_program_that_does_not_read_holds_up_nobody_else(tmp_path: Path) -> No
 
 
 def test_many_terminals_are_open_and_keys_still_echo(tmp_path: Path) -> None:
-    """R33: each has a looker; the median of the echoes, which a busy machine cannot spoil, is that of a quiet one."""
+    """R33, a fifth of it: each has a looker and gets its own keys back. How fast, with 500, is for a benchmark."""
     count = 100
     with serve(tmp_path / "server") as server, server.client() as client:
         client.post(LIMITS, json={"maxConcurrentProcesses": count})
