@@ -1,8 +1,9 @@
 """PNG of screens: small and fast.
 
 A screen is text and flat areas, which compress best as they are, and pictures, which compress best as differences
-(PNG's filters, RFC 2083, 6). Bands of rows are told apart by how many colours they have; bands are filtered and
-compressed side by side, each to a flushed part of one deflate stream (RFC 1951, 3.2.4).
+(PNG's filters, RFC 2083, 6). Bands of rows are told apart by how many colours they have; bands are filtered side
+by side, and compressed side by side to flushed parts of one deflate stream (RFC 1951, 3.2.4), each with the end of what
+comes before it as its dictionary.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ BAND_ROWS = 36
 SAMPLED = 4  # of so many rows one is looked at
 PICTURE = 0.1  # from so many colours a pixel on, a band is taken for a picture
 LEVEL = 7
+WINDOW = 1 << 15
 ZLIB_HEADER = b"\x78\x9c"
 UNFILTERED = b"\x00"
 
@@ -38,14 +40,14 @@ def encode_png(image: Image.Image) -> bytes:
     """``image`` (RGB) as a PNG file."""
     width, height = image.size
     bands = [image.crop((0, y, width, min(y + BAND_ROWS, height))) for y in range(0, height, BAND_ROWS)]
+    filtered = list(_parts.map(_filter, bands))
     share = -(-len(bands) // WORKERS)
-    groups = [bands[at : at + share] for at in range(0, len(bands), share)]
-    done = list(_parts.map(_deflate, groups, [False] * (len(groups) - 1) + [True]))
+    starts = range(0, len(bands), share)
+    parts = list(_parts.map(lambda at: _deflate(filtered, at, at + share), starts))
     check = zlib_ng.adler32(b"")
-    for rows, _ in done:
-        for row in rows:
-            check = zlib_ng.adler32(row, check)
-    data = b"".join([ZLIB_HEADER, *(part for _, part in done), struct.pack(">I", check)])
+    for rows, _ in filtered:
+        check = zlib_ng.adler32(rows, check)
+    data = b"".join([ZLIB_HEADER, *parts, struct.pack(">I", check)])
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"".join([SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
 
@@ -55,15 +57,21 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join([struct.pack(">I", len(data)), kind, data, struct.pack(">I", check)])
 
 
-def _deflate(bands: list[Image.Image], last: bool) -> tuple[list[bytes], bytes]:
-    """The filtered rows of some bands, and their part of the stream."""
-    pictures = [_is_picture(band) for band in bands]
-    rows = [_filtered(band) if picture else _plain(band) for band, picture in zip(bands, pictures, strict=True)]
-    strategy = zlib.Z_FILTERED if 2 * sum(pictures) > len(bands) else zlib.Z_DEFAULT_STRATEGY
-    deflate = zlib_ng.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, 9, strategy)
-    parts = [deflate.compress(row) for row in rows]
-    parts.append(deflate.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH))
-    return rows, b"".join(parts)
+def _filter(band: Image.Image) -> tuple[bytes, bool]:
+    """The filtered rows of a band, and whether it is a picture."""
+    picture = _is_picture(band)
+    return (_filtered(band) if picture else _plain(band)), picture
+
+
+def _deflate(bands: list[tuple[bytes, bool]], start: int, end: int) -> bytes:
+    """The part of the stream for some of the bands; it goes on from what comes before them."""
+    own = bands[start:end]
+    strategy = zlib.Z_FILTERED if 2 * sum(picture for _, picture in own) > len(own) else zlib.Z_DEFAULT_STRATEGY
+    before = bands[start - 1][0][-WINDOW:] if start else b""
+    deflate = zlib_ng.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, 9, strategy, before)
+    parts = [deflate.compress(rows) for rows, _ in own]
+    parts.append(deflate.flush(zlib.Z_FINISH if end >= len(bands) else zlib.Z_SYNC_FLUSH))
+    return b"".join(parts)
 
 
 def _is_picture(band: Image.Image) -> bool:
