@@ -66,6 +66,7 @@ class Runtime:
         self.processes = processes
         self.geometry = screen
         self.screen: X11 | None = None
+        self._connection: X11 | None = None  # also one that is not in use yet
         self.number = first_display
         self.server = Part("Xvfb", processes)
         self.manager = Part("openbox", processes)
@@ -116,8 +117,7 @@ class Runtime:
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
-        if self.screen is not None:
-            await self.screen.close()
+        await self._disconnect()
         await end_all(self.processes, keep=self.server)
         await self.server.end()
         await asyncio.to_thread(self._clear)
@@ -137,12 +137,22 @@ class Runtime:
         for failure in await asyncio.gather(*starts, return_exceptions=True):
             if failure is not None:
                 raise failure
-        self._on_change()
+        self._use_screen()
 
     async def _connect(self) -> None:
         from sandbox_agent.desktop.x11.desktop import X11  # noqa: PLC0415 - needs the extra `desktop`
 
-        self.screen = await X11.open(self.name, self.place.authority, deadline=_CONNECT)
+        await self._disconnect()
+        self._connection = await X11.open(self.name, self.place.authority, deadline=_CONNECT)
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:  # it is closed once and whole, whoever waits for that
+            await asyncio.shield(spawn_task(connection.close(), name="leave the display"))
+
+    def _use_screen(self) -> None:
+        self.screen = self._connection
+        self._on_change()
 
     async def _start_bus(self) -> None:
         if self._with_bus:
@@ -201,7 +211,7 @@ class Runtime:
             self._count("the connection to the display")
             self._lose_screen()
             await self._connect()
-            self._on_change()
+            self._use_screen()
         if not self.manager.running:
             self._count("openbox", self.manager)
             await self._start_manager()
