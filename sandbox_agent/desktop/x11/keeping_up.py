@@ -17,6 +17,7 @@ from Xlib.protocol import request as requests
 
 from sandbox_agent.desktop.x11.connection import settled
 from sandbox_agent.desktop.x11.properties import cardinals, get_property
+from sandbox_agent.problems import DesktopInputFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from sandbox_agent.desktop.x11.connection import Connection
     from sandbox_agent.desktop.x11.display import Display
 
-PATIENCE = 5.0
-"""Seconds for a program to catch up; one that hangs is typed into all the same."""
+PING_SECONDS = 10.0
+"""Seconds for the answer to a ping; who says that it answers and does not is looked at from outside."""
+
+PATIENCE = 20.0
+"""Seconds for a program's process to go to sleep."""
 
 STEP = 0.004
 QUIET_LOOKS = 3
@@ -43,15 +47,18 @@ class KeepingUp:
         display.on_event(events.ClientMessage, self._answered)
 
     async def caught_up(self, windows: Iterable[int]) -> None:
-        """Until the programs of these windows (which had the focus) have caught up, but 5 s at most for each."""
+        """Until the programs of these windows (which had the focus) have caught up.
+
+        Raises `DesktopInputFailed` where one does not: what it would make of other keys nobody knows.
+        """
         for window in windows:
             await self._caught_up(window)
 
     async def _caught_up(self, focus: int) -> None:
         window, pings, pid = await self._display.call(lambda c: self._program(c, focus))
-        if window and pings:
-            await self._ping(window)
-        elif pid and _looks(pid) is not None:
+        if window and pings and await self._ping(window):
+            return
+        if pid and _looks(pid) is not None:
             await self._sleeps(pid)
         elif window:
             await asyncio.sleep(BLIND)
@@ -69,7 +76,8 @@ class KeepingUp:
             window = tree.parent
         return 0, False, None
 
-    async def _ping(self, window: int) -> None:
+    async def _ping(self, window: int) -> bool:
+        """Whether the program answered."""
         self._serial = self._serial % 0x7FFF_FFFF + 1
         serial, answered = self._serial, asyncio.Event()
         self._pings[serial] = answered
@@ -85,12 +93,13 @@ class KeepingUp:
 
         try:
             await self._display.call(send)
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PING_SECONDS):
                 await answered.wait()
         except TimeoutError:
-            return
+            return False
         finally:
             del self._pings[serial]
+        return True
 
     def _answered(self, message: Any) -> None:
         """A program sends the ping back to the root window, whose messages we get for having asked for them."""
@@ -106,8 +115,12 @@ class KeepingUp:
             await self._display.call(lambda c: c.sync())
             await asyncio.sleep(STEP)
             now = _looks(pid)
-            same = same + 1 if now is not None and now == before and now[0] == "S" else 0
+            if now is None:  # it has ended
+                return
+            same = same + 1 if now == before and now[0] == "S" else 0
             before = now
+        if same < QUIET_LOOKS:
+            raise DesktopInputFailed(f"the program (process {pid}) does not keep up with what is typed")
 
 
 def _looks(pid: int) -> tuple[str, int] | None:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 DEADLINE = 60.0
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], what: str) -> Any:
-    """The first true value of the condition."""
+async def eventually(condition: Callable[[], Awaitable[Any]], what: str | Callable[[], str]) -> Any:
+    """The first true value of the condition; ``what`` says what it would have been, or what is instead."""
     until = time.monotonic() + DEADLINE
     while not (value := await condition()):
-        assert time.monotonic() < until, f"{what} did not come true"
+        assert time.monotonic() < until, f"not come true: {what if isinstance(what, str) else what()}"
         await asyncio.sleep(0.02)
     return value
 
