@@ -15,28 +15,15 @@ order = random.Random(1)  # noqa: S311 -- the same each time
 
 for row in range(0, 820, 2):  # a gradient
     canvas.create_rectangle(0, row, 420, row + 2, fill=f"#{60 + row // 6:02x}40{200 - row // 8:02x}", width=0)
-words = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "session",
-    "prompts",
-    "queue",
-    "and",
-    "events",
-    "stream",
-    "to",
-    "readers",
-]
+words = (
+    "the quick brown fox jumps",
+    "over a lazy dog",
+    "while session prompts queue",
+    "and events",
+    "stream to readers",
+)
 for line in range(52):
-    text = " ".join(order.choice(words) for _ in range(16))
+    text = " ".join(order.choice(words) for _ in range(5))
     canvas.create_text(430, 8 + 15 * line, text=text, anchor="nw", font=("DejaVu Sans", 9))
 
 WIDE, HIGH = 380, 300

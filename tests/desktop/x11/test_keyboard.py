@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 from Xlib.protocol import request
 
-from sandbox_agent.problems import DesktopInvalidAction
+from sandbox_agent.desktop.x11 import keeping_up
+from sandbox_agent.problems import DesktopInputFailed, DesktopInvalidAction
 
 from .recording import Recorder
 
@@ -135,3 +137,20 @@ async def test_unknown_keys_are_refused_by_every_way(x11: X11) -> None:
             await act
     with pytest.raises(DesktopInvalidAction, match="no modifier"):
         await x11.keyboard.press("a", ("hyper",))
+
+
+async def test_a_program_that_does_not_keep_up_gets_no_wrong_letters(
+    x11: X11, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keys are not given other meanings: it is told instead, and when the program goes on, so does typing."""
+    monkeypatch.setattr(keeping_up, "PATIENCE", 0.3)
+    terminal = screen.start("xterm", "-T", "stopped", "-e", "cat")
+    await screen.window(x11, title="stopped")
+    letters = [chr(0x4E00 + at) for at in range(300)]
+    await x11.keyboard.type("".join(letters[:90]))
+    terminal.send_signal(signal.SIGSTOP)
+    with pytest.raises(DesktopInputFailed, match="does not keep up"):
+        await x11.keyboard.type("".join(letters[90:200]))
+    terminal.send_signal(signal.SIGCONT)
+    monkeypatch.setattr(keeping_up, "PATIENCE", 60)
+    await x11.keyboard.type("".join(letters[200:]))

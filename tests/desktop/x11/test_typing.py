@@ -37,7 +37,7 @@ t.addEventListener('keydown', event => {  // in a page Tab goes to the next fiel
 })
 let last = null
 setInterval(() => {
-  if (t.value !== last) { last = t.value; fetch('/', {method: 'POST', body: last}) }
+  if (document.hasFocus() && t.value !== last) { last = t.value; fetch('/', {method: 'POST', body: last}) }
 }, 20)
 </script>"""
 
