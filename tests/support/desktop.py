@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,20 @@ DEADLINE = 60.0
 
 
 def some_display() -> int:
-    """A display number that no other test starts from, nor comes to by trying the next ones."""
-    return 1000 + 20 * secrets.randbelow(2900)
+    """A display number that no other test starts from, nor comes to by trying the next ones.
+
+    A name in the kernel stands for each twenty, and is held until this process ends.
+    """
+    while True:
+        number = 1000 + 20 * secrets.randbelow(2900)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0sandbox-agent-test-display-{number}")
+        except OSError:
+            claim.close()
+        else:
+            claim.detach()
+            return number
 
 
 @dataclass
