@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sandbox_agent.desktop import batch, dependencies, home, options, waits
 from sandbox_agent.desktop.acts import Acts
+from sandbox_agent.desktop.frames import Frames
 from sandbox_agent.desktop.launch import Launcher
 from sandbox_agent.desktop.runtime import Runtime
 from sandbox_agent.problems import (
@@ -33,8 +34,10 @@ from sandbox_agent.wire.desktop import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from sandbox_agent.desktop.frames import Watcher
     from sandbox_agent.desktop.x11.desktop import X11
     from sandbox_agent.processes.service import Processes
     from sandbox_agent.wire.desktop import (
@@ -62,6 +65,7 @@ class Desktop:
     def __init__(self, processes: Processes, environ: Mapping[str, str]) -> None:
         self.acts = Acts(self)
         self.launcher = Launcher(self, processes, environ)
+        self._frames = Frames(self)
         self._processes = processes
         self._environ = environ
         self._turn = asyncio.Lock()  # one start or stop at a time
@@ -204,6 +208,10 @@ class Desktop:
                 return await self.x11.windows.list()
         except (Problem, TimeoutError):
             return ()
+
+    def frames(self, fps: float = 30) -> AbstractAsyncContextManager[Watcher]:
+        """Frames of the screen as it changes, at most ``fps`` a second; see `Frames`."""
+        return self._frames.watch(fps)
 
     async def wait(self, wanted: DesktopWait | WaitAction) -> DesktopWaitResponse:
         """Until the screen is still or changes, or a window comes; see ``DesktopWait``."""

@@ -126,20 +126,26 @@ class Damage:
 
     def take(self, connection: Connection) -> int:
         """Take what damage there is and tell the listeners of it; the counter for a look that is taken now."""
+        found = self.parts(connection, wanted=bool(self._listeners))
+        if found:
+            self._display.tell(self._tell, found)
+        return self.counter
+
+    def parts(self, connection: Connection, *, wanted: bool = True) -> list[Region]:
+        """Take what damage there is; its rectangles, if they are ``wanted``. Listeners are not told."""
         connection.sync()  # events of all that was drawn until now come before its answer
         self._display.handle_events()
-        if self._dirty:
-            self._dirty = False
-            listened = bool(self._listeners)
-            damage_ext.DamageSubtract(
-                display=connection,
-                opcode=connection.opcode("DAMAGE"),
-                damage=self._damage,
-                repair=0,
-                parts=self._region if listened else 0,
-            )
-            if listened:
-                fetched = _FetchRegion(display=connection, opcode=connection.opcode("XFIXES"), region=self._region)
-                found = [Region(r.x, r.y, r.width, r.height) for r in fetched.rectangles]
-                self._display.tell(self._tell, found)
-        return self.counter
+        if not self._dirty:
+            return []
+        self._dirty = False
+        damage_ext.DamageSubtract(
+            display=connection,
+            opcode=connection.opcode("DAMAGE"),
+            damage=self._damage,
+            repair=0,
+            parts=self._region if wanted else 0,
+        )
+        if not wanted:
+            return []
+        fetched = _FetchRegion(display=connection, opcode=connection.opcode("XFIXES"), region=self._region)
+        return [Region(r.x, r.y, r.width, r.height) for r in fetched.rectangles]
