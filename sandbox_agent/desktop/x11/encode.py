@@ -23,7 +23,7 @@ def encode(image: Image.Image, form: Format, quality: int) -> bytes:
     if form == "png":
         return encode_png(image)
     if form == "jpeg":
-        return saved(image, "JPEG", quality=quality, optimize=True)
+        return saved(image, "JPEG", quality=quality)  # optimized tables: 5 % smaller, twice the time
     # Method 2 takes half the time of the library's default, 4, and one step of quality makes up for the size.
     return saved(image, "WEBP", quality=max(1, quality - 1), method=2)
 
