@@ -8,13 +8,30 @@ from __future__ import annotations
 from sandbox_agent.client.acp import AcpServer, AsyncAcpServer
 from sandbox_agent.client.agent import SandboxAgent, SessionList
 from sandbox_agent.client.async_agent import AsyncSandboxAgent, AsyncSessionList
+from sandbox_agent.client.async_desktop import AsyncDesktop
 from sandbox_agent.client.async_driver import AsyncStream
 from sandbox_agent.client.async_session import AsyncPromptHandle, AsyncSession
+from sandbox_agent.client.desktop import Desktop
+from sandbox_agent.client.desktop_results import (
+    ActionResult,
+    ActionsResult,
+    DesktopStatus,
+    DisplayInfo,
+    LaunchResult,
+    Position,
+    Region,
+    Screenshot,
+    WindowInfo,
+    WindowList,
+)
 from sandbox_agent.client.errors import (
+    ActionFailed,
     ClientClosed,
     ClientError,
     CommandFailed,
     ContentNotSupported,
+    DesktopTimeout,
+    ExtraMissing,
     FileChanged,
     NoServerFound,
     ProcessTimeout,
@@ -60,13 +77,18 @@ from sandbox_agent.client.results import (
 from sandbox_agent.client.session import PromptHandle, Session
 from sandbox_agent.client.sync_driver import Stream
 from sandbox_agent.client.terminal import AsyncTerminal, Terminal
+from sandbox_agent.client.windows import AsyncWindow, Window
 
 __all__ = [
     "AcpMessage",
     "AcpServer",
+    "ActionFailed",
+    "ActionResult",
+    "ActionsResult",
     "AgentInfo",
     "AgentList",
     "AsyncAcpServer",
+    "AsyncDesktop",
     "AsyncFileSystem",
     "AsyncPermissionWatch",
     "AsyncProcess",
@@ -77,12 +99,18 @@ __all__ = [
     "AsyncSessionList",
     "AsyncStream",
     "AsyncTerminal",
+    "AsyncWindow",
     "ClientClosed",
     "ClientError",
     "CommandFailed",
     "ContentNotSupported",
+    "Desktop",
+    "DesktopStatus",
+    "DesktopTimeout",
+    "DisplayInfo",
     "EntryList",
     "EventPage",
+    "ExtraMissing",
     "FileChange",
     "FileChanged",
     "FileEntry",
@@ -90,6 +118,7 @@ __all__ = [
     "FileMatch",
     "FileSystem",
     "HealthResponse",
+    "LaunchResult",
     "LocalServer",
     "LogEntry",
     "MatchList",
@@ -97,6 +126,7 @@ __all__ = [
     "PermissionInfo",
     "PermissionList",
     "PermissionWatch",
+    "Position",
     "Process",
     "ProcessInfo",
     "ProcessList",
@@ -108,9 +138,11 @@ __all__ = [
     "PromptResult",
     "PromptTimeout",
     "ProtocolMismatch",
+    "Region",
     "RunResult",
     "SandboxAgent",
     "Screen",
+    "Screenshot",
     "ServerExited",
     "ServerStartFailed",
     "ServerUnreachable",
@@ -125,5 +157,8 @@ __all__ = [
     "Transcript",
     "TranscriptChange",
     "Transfer",
+    "Window",
+    "WindowInfo",
+    "WindowList",
     "WriteResult",
 ]

@@ -9,6 +9,7 @@ from sandbox_agent.client import api, discovery, installs, programs
 from sandbox_agent.client.acp import AcpServer
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
+from sandbox_agent.client.desktop import Desktop
 from sandbox_agent.client.fs import FileSystem
 from sandbox_agent.client.local import start_server
 from sandbox_agent.client.processes import Processes
@@ -294,6 +295,11 @@ class SandboxAgent(AgentBase):
     def fs(self) -> FileSystem:
         """The files of the server: list, read, write, move, delete, upload, download, watch, search."""
         return FileSystem(self._driver)
+
+    @property
+    def desktop(self) -> Desktop:
+        """The desktop of the server: the screen, the mouse, the keyboard, windows, the clipboard, programs."""
+        return Desktop(self._driver)
 
     @property
     def processes(self) -> Processes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sandbox_agent.client import api, discovery, installs, programs
 from sandbox_agent.client.acp import AsyncAcpServer
+from sandbox_agent.client.async_desktop import AsyncDesktop
 from sandbox_agent.client.async_driver import AsyncDriver
 from sandbox_agent.client.async_session import AsyncSession
 from sandbox_agent.client.base import AgentBase
@@ -293,6 +294,11 @@ class AsyncSandboxAgent(AgentBase):
     def fs(self) -> AsyncFileSystem:
         """The files of the server: list, read, write, move, delete, upload, download, watch, search."""
         return AsyncFileSystem(self._driver)
+
+    @property
+    def desktop(self) -> AsyncDesktop:
+        """The desktop of the server: the screen, the mouse, the keyboard, windows, the clipboard, programs."""
+        return AsyncDesktop(self._driver)
 
     @property
     def processes(self) -> AsyncProcesses:

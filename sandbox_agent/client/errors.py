@@ -13,6 +13,7 @@ from sandbox_agent.problems import SandboxAgentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sandbox_agent.client.desktop_results import ActionsResult
     from sandbox_agent.client.process_results import ProcessInfo, RunResult
     from sandbox_agent.wire.sessions import PromptInfo
 
@@ -144,3 +145,29 @@ class FileChanged(ClientError):
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} changed while it was being read", hint="read it again")
         self.path = path
+
+
+class ExtraMissing(ClientError, ImportError):
+    """Something is asked for that needs a package which is not installed here; the hint installs it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        hint = f"pip install 'sandbox-agent-jupyter[{extra}]'"
+        super().__init__(f"this needs {package}, which is not installed", hint=hint)
+
+
+class DesktopTimeout(ClientError, TimeoutError):
+    """What was waited for did not come on the desktop."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"{what}, within {seconds:g} s")
+
+
+class ActionFailed(ClientError):
+    """One of several actions failed; those after it were not tried. ``result`` is what became of those that were."""
+
+    def __init__(self, result: ActionsResult) -> None:
+        failed = result[-1]
+        problem = failed.problem or {}
+        told = problem.get("detail") or ("it did not come in time" if failed.wait is not None else "it failed")
+        super().__init__(f"action {len(result)} ({failed.type}): {told}", hint=problem.get("hint"))
+        self.result = result

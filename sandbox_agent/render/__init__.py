@@ -20,6 +20,7 @@ from sandbox_agent.render.cards import (
     table_html,
     table_text,
 )
+from sandbox_agent.render.desktop import desktop_html, desktop_text, windows_html, windows_text
 from sandbox_agent.render.doctor import Story, doctor_html, doctor_markdown, doctor_text
 from sandbox_agent.render.files import (
     entries_html,
@@ -50,6 +51,8 @@ __all__ = [
     "agents_text",
     "card_html",
     "card_text",
+    "desktop_html",
+    "desktop_text",
     "doctor_html",
     "doctor_markdown",
     "doctor_text",
@@ -86,4 +89,6 @@ __all__ = [
     "to_markdown",
     "to_notebook",
     "to_text",
+    "windows_html",
+    "windows_text",
 ]

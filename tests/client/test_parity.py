@@ -11,14 +11,17 @@ from sandbox_agent.client import (
     acp,
     agent,
     async_agent,
+    async_desktop,
     async_driver,
     async_session,
+    desktop,
     fs,
     permissions,
     processes,
     session,
     sync_driver,
     terminal,
+    windows,
 )
 
 TWINS: list[tuple[type, type]] = [
@@ -32,6 +35,8 @@ TWINS: list[tuple[type, type]] = [
     (processes.Processes, processes.AsyncProcesses),
     (processes.Process, processes.AsyncProcess),
     (terminal.Terminal, terminal.AsyncTerminal),
+    (desktop.Desktop, async_desktop.AsyncDesktop),
+    (windows.Window, windows.AsyncWindow),
 ]
 
 # Protocols of the language that have an awaited name.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sandbox_agent.client import (
     AsyncAcpServer,
+    AsyncDesktop,
     AsyncFileSystem,
     AsyncPermissionWatch,
     AsyncProcess,
@@ -15,6 +16,8 @@ from sandbox_agent.client import (
     AsyncSandboxAgent,
     AsyncSession,
     AsyncTerminal,
+    AsyncWindow,
+    WindowList,
 )
 from sandbox_agent.client.async_agent import AsyncSessionList
 from sandbox_agent.client.async_driver import AsyncStream
@@ -34,6 +37,8 @@ _AWAITED = (
     AsyncProcesses,
     AsyncProcess,
     AsyncTerminal,
+    AsyncDesktop,
+    AsyncWindow,
 )
 
 
@@ -66,6 +71,8 @@ class Blocking:
             return BlockingStream(value, self._runner)
         if isinstance(value, _AWAITED):
             return Blocking(value, self._runner)
+        if isinstance(value, WindowList):
+            return WindowList([Blocking(item, self._runner) for item in value])
         if isinstance(value, tuple) and value and isinstance(value[0], _AWAITED):
             return tuple(Blocking(item, self._runner) for item in value)
         return value

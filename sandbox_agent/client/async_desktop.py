@@ -1,0 +1,235 @@
+"""The desktop, for code on an event loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from sandbox_agent.client import desktop_calls, desktop_commands
+from sandbox_agent.client.calls import perform
+from sandbox_agent.client.desktop_calls import View
+from sandbox_agent.client.desktop_results import WindowList
+from sandbox_agent.client.windows import AsyncWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from os import PathLike
+
+    from sandbox_agent.client.async_driver import AsyncDriver
+    from sandbox_agent.client.desktop_calls import Action, Box, Button, ImageFormat, Modifier, Selection, Shot
+    from sandbox_agent.client.desktop_results import (
+        ActionsResult,
+        DesktopStatus,
+        DisplayInfo,
+        LaunchResult,
+        Position,
+        Screenshot,
+    )
+
+
+class AsyncDesktop:
+    """The desktop of the server: ``sdk.desktop``.
+
+    See :class:`~sandbox_agent.client.desktop.Desktop`.
+    """
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+
+    # -- life cycle ---------------------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        dpi: int | None = None,
+        display_num: int | None = None,
+        state_dir: str | PathLike[str] | None = None,
+    ) -> DesktopStatus:
+        """See :meth:`Desktop.start`."""
+        return await self._driver.run(perform(desktop_calls.start(width, height, dpi, display_num, state_dir)))
+
+    async def stop(self) -> DesktopStatus:
+        """See :meth:`Desktop.stop`."""
+        return await self._driver.run(perform(desktop_calls.stop()))
+
+    async def status(self) -> DesktopStatus:
+        """See :meth:`Desktop.status`."""
+        return await self._driver.run(perform(desktop_calls.status()))
+
+    async def display(self) -> DisplayInfo:
+        """See :meth:`Desktop.display`."""
+        return await self._driver.run(perform(desktop_calls.display()))
+
+    # -- seeing -------------------------------------------------------------------------------------------------------
+
+    async def screenshot(
+        self,
+        *,
+        format: ImageFormat = "png",  # noqa: A002 - the wire's name
+        quality: int | None = None,
+        scale: float | None = None,
+        region: Box | None = None,
+        show_cursor: bool = False,
+    ) -> Screenshot:
+        """See :meth:`Desktop.screenshot`."""
+        view = View(format, quality, scale, region, show_cursor)
+        return await self._driver.run(perform(desktop_calls.screenshot(view)))
+
+    async def wait_idle(
+        self,
+        *,
+        quiet: float = 0.5,
+        timeout: float | None = 10.0,  # noqa: ASYNC109 - it ends the wait alone
+        region: Box | None = None,
+        threshold: int = 0,
+    ) -> None:
+        """See :meth:`Desktop.wait_idle`."""
+        what = desktop_commands.wanted("idle", region, quiet=quiet, threshold=threshold)
+        await self._driver.run(desktop_commands.wait(what, timeout))
+
+    async def wait_change(
+        self,
+        *,
+        timeout: float | None = 10.0,  # noqa: ASYNC109 - it ends the wait alone
+        region: Box | None = None,
+        threshold: int = 0,
+    ) -> None:
+        """See :meth:`Desktop.wait_change`."""
+        what = desktop_commands.wanted("change", region, threshold=threshold)
+        await self._driver.run(desktop_commands.wait(what, timeout))
+
+    async def wait_for_window(
+        self,
+        title: str | None = None,
+        *,
+        window_class: str | None = None,
+        pid: int | None = None,
+        timeout: float | None = 10.0,  # noqa: ASYNC109 - it ends the wait alone
+    ) -> AsyncWindow:
+        """See :meth:`Desktop.wait_for_window`."""
+        info = await self._driver.run(desktop_commands.wait_for_window(title, window_class, pid, timeout))
+        return AsyncWindow(self._driver, info)
+
+    # -- mouse --------------------------------------------------------------------------------------------------------
+
+    async def position(self) -> Position:
+        """See :meth:`Desktop.position`."""
+        return await self._driver.run(perform(desktop_calls.position()))
+
+    async def move(self, x: int, y: int, *, screenshot: Shot = None) -> Position:
+        """See :meth:`Desktop.move`."""
+        return await self._driver.run(perform(desktop_calls.move(x, y, screenshot)))
+
+    async def click(
+        self,
+        x: int,
+        y: int,
+        *,
+        button: Button = "left",
+        count: int = 1,
+        modifiers: Iterable[Modifier] = (),
+        screenshot: Shot = None,
+    ) -> Position:
+        """See :meth:`Desktop.click`."""
+        call = desktop_calls.click(x, y, button=button, count=count, modifiers=modifiers, shot=screenshot)
+        return await self._driver.run(perform(call))
+
+    async def double_click(
+        self,
+        x: int,
+        y: int,
+        *,
+        button: Button = "left",
+        modifiers: Iterable[Modifier] = (),
+        screenshot: Shot = None,
+    ) -> Position:
+        """See :meth:`Desktop.double_click`."""
+        call = desktop_calls.click(x, y, button=button, count=2, modifiers=modifiers, shot=screenshot)
+        return await self._driver.run(perform(call))
+
+    async def mouse_down(
+        self, x: int | None = None, y: int | None = None, *, button: Button = "left", screenshot: Shot = None
+    ) -> Position:
+        """See :meth:`Desktop.mouse_down`."""
+        return await self._driver.run(perform(desktop_calls.mouse_down(button, x, y, screenshot)))
+
+    async def mouse_up(
+        self, x: int | None = None, y: int | None = None, *, button: Button = "left", screenshot: Shot = None
+    ) -> Position:
+        """See :meth:`Desktop.mouse_up`."""
+        return await self._driver.run(perform(desktop_calls.mouse_up(button, x, y, screenshot)))
+
+    async def drag(
+        self,
+        start_x: int,
+        start_y: int,
+        end_x: int,
+        end_y: int,
+        *,
+        button: Button = "left",
+        screenshot: Shot = None,
+    ) -> Position:
+        """See :meth:`Desktop.drag`."""
+        call = desktop_calls.drag((start_x, start_y), (end_x, end_y), button, screenshot)
+        return await self._driver.run(perform(call))
+
+    async def scroll(self, x: int, y: int, delta_x: int = 0, delta_y: int = 0, *, screenshot: Shot = None) -> Position:
+        """See :meth:`Desktop.scroll`."""
+        return await self._driver.run(perform(desktop_calls.scroll(x, y, delta_x, delta_y, screenshot)))
+
+    # -- keyboard -----------------------------------------------------------------------------------------------------
+
+    async def type(self, text: str, *, delay: float | None = None) -> None:
+        """See :meth:`Desktop.type`."""
+        await self._driver.run(perform(desktop_calls.type_text(text, delay)))
+
+    async def press(self, key: str) -> None:
+        """See :meth:`Desktop.press`."""
+        await self._driver.run(perform(desktop_calls.press(key)))
+
+    async def key_down(self, key: str) -> None:
+        """See :meth:`Desktop.key_down`."""
+        await self._driver.run(perform(desktop_calls.key_down(key)))
+
+    async def key_up(self, key: str) -> None:
+        """See :meth:`Desktop.key_up`."""
+        await self._driver.run(perform(desktop_calls.key_up(key)))
+
+    # -- windows ------------------------------------------------------------------------------------------------------
+
+    async def windows(self) -> WindowList[AsyncWindow]:
+        """See :meth:`Desktop.windows`."""
+        listing = await self._driver.run(perform(desktop_calls.windows()))
+        return WindowList([AsyncWindow(self._driver, info) for info in listing.windows])
+
+    async def window(self, window_id: str) -> AsyncWindow:
+        """See :meth:`Desktop.window`."""
+        return AsyncWindow(self._driver, await self._driver.run(desktop_commands.window(window_id)))
+
+    async def focused(self) -> AsyncWindow | None:
+        """See :meth:`Desktop.focused`."""
+        info = await self._driver.run(desktop_commands.focused())
+        return None if info is None else AsyncWindow(self._driver, info)
+
+    # -- clipboard, programs, batches ---------------------------------------------------------------------------------
+
+    async def clipboard(self, selection: Selection = "clipboard") -> str:
+        """See :meth:`Desktop.clipboard`."""
+        return (await self._driver.run(perform(desktop_calls.clipboard(selection)))).text
+
+    async def set_clipboard(self, text: str, selection: Selection | Literal["both"] = "clipboard") -> None:
+        """See :meth:`Desktop.set_clipboard`."""
+        await self._driver.run(perform(desktop_calls.set_clipboard(text, selection)))
+
+    async def launch(self, app: str, args: Sequence[str] = (), *, wait: bool = False) -> LaunchResult:
+        """See :meth:`Desktop.launch`."""
+        return await self._driver.run(perform(desktop_calls.launch(app, args, wait=wait)))
+
+    async def open(self, target: str) -> LaunchResult:
+        """See :meth:`Desktop.open`."""
+        return await self._driver.run(perform(desktop_calls.open_target(target)))
+
+    async def actions(self, actions: Iterable[Action], *, check: bool = True) -> ActionsResult:
+        """See :meth:`Desktop.actions`."""
+        return await self._driver.run(desktop_commands.actions(actions, check=check))
