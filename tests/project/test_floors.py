@@ -153,7 +153,7 @@ def third_party(module: str) -> set[str]:
 EXTRAS = {
     "sandbox_agent.journal": ("postgres",),
     "sandbox_agent.client": ("jupyter",),  # finds the Jupyter Server it runs in
-    "sandbox_agent.desktop": ("desktop",),
+    "sandbox_agent.desktop": ("desktop", "webrtc"),
     "sandbox_agent.files.archive_spool": ("zstd",),
     "sandbox_agent_jupyter": ("jupyter", "widgets"),
     "sandbox_agent_widgets": ("jupyter", "widgets"),
