@@ -17,6 +17,7 @@ MODULES = [
     "sandbox_agent",
     "sandbox_agent.client.agent",
     "sandbox_agent.client.async_agent",
+    "sandbox_agent.client.desktop",
     "sandbox_agent.client.fs",
     "sandbox_agent.client.processes",
     "sandbox_agent.client.session",

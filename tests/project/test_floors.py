@@ -152,6 +152,7 @@ def third_party(module: str) -> set[str]:
 # What only the extra brings, by the room that may use it.
 EXTRAS = {
     "sandbox_agent.journal": ("postgres",),
+    "sandbox_agent.client.desktop_results": ("desktop",),  # screenshots as Pillow images
     "sandbox_agent.client": ("jupyter",),  # finds the Jupyter Server it runs in
     "sandbox_agent.desktop": ("desktop", "webrtc"),
     "sandbox_agent.files.archive_spool": ("zstd",),
