@@ -8,7 +8,7 @@ from typing import Any
 SHELLS = ("bash", "zsh", "fish")
 
 DESCRIPTION = """\
-Print the script by which a shell completes this command: options, agents and sessions.
+Print the script by which a shell completes this command: options, agents, sessions, processes and paths of the server.
 
     bash   eval "$(sandbox-agent completion bash)"      in ~/.bashrc
     zsh    eval "$(sandbox-agent completion zsh)"       in ~/.zshrc, after compinit
@@ -64,3 +64,30 @@ def session_ids(parsed_args: argparse.Namespace, **_asked: Any) -> list[str]:
             return [session.id for session in client.list_sessions(limit=MOST_SESSIONS).items]
     except SandboxAgentError:
         return []
+
+
+def process_ids(parsed_args: argparse.Namespace, **_asked: Any) -> list[str]:
+    """Its processes."""
+    from sandbox_agent.cli.connection import connect
+    from sandbox_agent.problems import SandboxAgentError
+
+    try:
+        with connect(parsed_args) as client:
+            return [process.id for process in client.processes.list()]
+    except SandboxAgentError:
+        return []
+
+
+def remote_paths(prefix: str, parsed_args: argparse.Namespace, **_asked: Any) -> list[str]:
+    """What is in the folder of its machine that the path so far leads into; folders end with a slash."""
+    from sandbox_agent.cli.connection import connect
+    from sandbox_agent.problems import SandboxAgentError
+
+    folder, slash, start = prefix.rpartition("/")
+    pattern = None if any(character in start for character in "*?[]{}!\\") else f"{start}*"
+    try:
+        with connect(parsed_args) as client:
+            entries = client.fs.list(folder + slash or ".", glob=pattern)
+    except SandboxAgentError:
+        return []
+    return [f"{folder}{slash}{entry.name}{'/' if entry.is_dir else ''}" for entry in entries]

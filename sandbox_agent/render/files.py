@@ -34,10 +34,11 @@ def entries_html(entries: Sequence[FsEntry]) -> str:
     return table_html(_HEADS, rows)
 
 
-def entries_text(entries: Sequence[FsEntry]) -> str:
-    base = _base(entries)
-    rows = [(_name(entry, base), size_of(entry), _when(entry.modified)) for entry in entries[:_SHOWN]]
-    rest = len(entries) - _SHOWN
+def entries_text(entries: Sequence[FsEntry], *, every: bool = False) -> str:
+    """A listing; of a long one the first thousand unless ``every`` is asked for."""
+    base, shown = _base(entries), len(entries) if every else _SHOWN
+    rows = [(_name(entry, base), size_of(entry), _when(entry.modified)) for entry in entries[:shown]]
+    rest = len(entries) - shown
     return table_text(_HEADS, rows) + (f"\n{left_out(rest, 'entries')}" if rest > 0 else "")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox_agent.cli.api.acp import add_parser as add_acp
 from sandbox_agent.cli.api.agents import add_parser as add_agents
+from sandbox_agent.cli.api.fs import add_parser as add_fs
 from sandbox_agent.cli.api.processes import add_parser as add_processes
 from sandbox_agent.cli.api.sessions import add_parser as add_sessions
 
@@ -22,4 +23,5 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_agents(areas)
     add_sessions(areas)
     add_acp(areas)
+    add_fs(areas)
     add_processes(areas)
