@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .support.server import Server
+
+# A shell starts what runs in its background with interrupts ignored, and those that it starts would ignore them too.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -62,11 +62,36 @@ def test_arguments_may_stand_before_or_after_options() -> None:
         ("new --permissions maybe", "invalid choice"),
         ("events --after one", "invalid int"),
         ("list --bogus", "unrecognized arguments"),
+        ("fs", "ACTION ... is missing"),
+        ("fs 'x", "No closing quotation"),
+        ("fs dir", "no action 'dir' of fs; there are: ls, cat"),
+        ("fs cat", "PATH is missing. Usage: %agent fs cat"),
+        ("fs mv a", "TO is missing"),
+        ("fs stat a b", "'b' is too much"),
+        ("fs ls --bogus", "unrecognized arguments"),
+        ("fs ls --depth x", "Usage: %agent fs ls [options] [PATH]"),
+        ("run --cwd", "expected one argument"),
+        ("logs", "ID is missing"),
     ],
 )
 def test_a_wrong_line_says_what_is_wrong(line: str, says: str) -> None:
     with pytest.raises(MagicUsageError, match=re.escape(says)):
         parse_line(line)
+
+
+def test_an_action_takes_arguments_quoted_as_in_a_shell_and_options_among_them() -> None:
+    parsed = parse_line("fs search 'two words' src --glob '*.py' --regex")
+    assert (parsed.command.full_name, parsed.arguments) == ("fs search", ("two words", "src"))
+    assert (parsed.options["glob"], parsed.options["regex"], parsed.options["name"]) == ("*.py", True, False)
+    assert parse_line("fs rm -r a b").options == {"recursive": True}
+    assert parse_line("fs ls").arguments == ()
+    assert parse_line("fs cat ./--odd").arguments == ("./--odd",)
+
+
+def test_a_line_for_the_shell_is_taken_as_it_stands() -> None:
+    parsed = parse_line('run --cwd here --check echo "a  b" | wc --chars')
+    assert parsed.text == 'echo "a  b" | wc --chars'
+    assert (parsed.options["cwd"], parsed.options["check"]) == ("here", True)
 
 
 def test_the_body_of_a_cell_is_the_prompt() -> None:
@@ -95,17 +120,24 @@ def test_help_names_every_command_and_option() -> None:
         text = help_text(name)
         assert command.help in text
         assert all(option.flag in text for option in command.options)
+        for action in command.actions:
+            assert all(told in text for told in (f"{name} {action.name}", action.help))
+            assert all(option.flag in text for option in action.options)
 
 
 class _Values:
     def values(self, kind: str) -> list[str]:
-        return {"agents": ["mock", "claude"], "sessions": ["ses_1", "ses_2"], "modes": ["normal", "plan"]}.get(kind, [])
+        known = {"agents": ["mock", "claude"], "sessions": ["ses_1", "ses_2"], "modes": ["normal", "plan"]}
+        return (known | {"processes": ["proc_1"]}).get(kind, [])
+
+    def paths(self, start: str) -> list[str]:
+        return [path for path in ("data/", "data.csv", "notes.md") if path.startswith(start)]
 
 
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ("%agent pro", ["prompt"]),
+        ("%agent pro", ["prompt", "processes"]),
         ("%agent mod", ["mode", "model"]),
         ("%agent new m", ["mock"]),
         ("%agent prompt --agent c", ["claude"]),
@@ -118,6 +150,18 @@ class _Values:
         ("%agent help tr", ["transcript"]),
         ("%agent prompt hel", []),
         ("%agent nonsense x", []),
+        ("%agent fs s", ["stat", "search"]),
+        ("%agent fs ls da", ["data/", "data.csv"]),
+        ("%agent fs ls --rec", ["--recursive"]),
+        ("%agent fs rm notes.md da", ["data/", "data.csv"]),
+        ("%agent fs put da", []),
+        ("%agent fs put here no", ["notes.md"]),
+        ("%agent fs search da", []),
+        ("%agent fs search text da", ["data/", "data.csv"]),
+        ("%agent fs nonsense da", []),
+        ("%agent run --cwd da", ["data/", "data.csv"]),
+        ("%agent logs --follow pro", ["proc_1"]),
+        ("%agent stop ", ["proc_1"]),
     ],
 )
 def test_completion_knows_commands_options_and_live_values(before: str, expected: list[str]) -> None:

@@ -11,8 +11,10 @@ from IPython.display import display
 
 from sandbox_agent import __version__, render
 from sandbox_agent_jupyter.magics.context import choices
+from sandbox_agent_jupyter.magics.files import FileCommands
 from sandbox_agent_jupyter.magics.grammar import MagicUsageError, help_text
 from sandbox_agent_jupyter.magics.installs import install
+from sandbox_agent_jupyter.magics.runs import end, show_logs, show_run
 from sandbox_agent_jupyter.magics.turns import show_turn
 
 if TYPE_CHECKING:
@@ -39,10 +41,12 @@ class Commands:
     def __init__(self, context: MagicContext, namespace: MutableMapping[str, Any]) -> None:
         self.context = context
         self.namespace = namespace
+        self._files = FileCommands(context)
 
     def run(self, call: Invocation) -> None:
         """Run one command. Its method is the command's name with a ``do_`` before it."""
-        handler: Callable[[Invocation], None] = getattr(self, f"do_{call.command.name}")
+        name = call.command.parent or call.command.name
+        handler: Callable[[Invocation], None] = getattr(self, f"do_{name}")
         handler(call)
         self._say_notes()
 
@@ -155,6 +159,30 @@ class Commands:
         )
         report = client.doctor([call.text] if call.text else None, offline=call.options["offline"])
         show(render.doctor_html(report), render.doctor_text(report))
+
+    def do_fs(self, call: Invocation) -> None:
+        self._store(call.options.get("into"), self._files.run(call))
+
+    def do_run(self, call: Invocation) -> None:
+        process = self.context.client.processes.start(call.text, cwd=call.options["cwd"])
+        self._store(call.options["into"], process)
+        if call.options["background"]:
+            print(f"{process.id} runs in the background: %agent logs --follow {process.id}")  # noqa: T201
+            return
+        self._say_notes()
+        show_run(process, keep=bool(call.options["into"]), check=call.options["check"])
+
+    def do_processes(self, _call: Invocation) -> None:
+        display(self.context.client.processes.list())
+
+    def do_logs(self, call: Invocation) -> None:
+        process = self.context.client.processes.get(call.text)
+        show_logs(process, follow=call.options["follow"], tail=call.options["tail"])
+
+    def do_stop(self, call: Invocation) -> None:
+        process = self.context.client.processes.get(call.text)
+        end(process)
+        display(process.info)
 
     def do_help(self, call: Invocation) -> None:
         print(help_text(call.text))  # noqa: T201

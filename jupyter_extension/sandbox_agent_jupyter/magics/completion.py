@@ -9,13 +9,17 @@ from sandbox_agent_jupyter.magics.grammar import COMMANDS, PROMPT_OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sandbox_agent_jupyter.magics.grammar import Option
+    from sandbox_agent_jupyter.magics.grammar import Command, Option
 
 
 class Source(Protocol):
     """Where values come from: ``values("agents")`` and the like; empty when the server cannot be asked."""
 
     def values(self, kind: str) -> Iterable[str]: ...
+
+    def paths(self, start: str) -> Iterable[str]:
+        """Paths of the server that begin so; folders end with a slash."""
+        ...
 
 
 class CompletionEvent(Protocol):
@@ -38,6 +42,8 @@ def completions(before_cursor: str, source: Source) -> list[str]:
     command = COMMANDS.get(words[0])
     if command is None:
         return []
+    if command.actions:
+        return _action(command, words[1:], current, source)
     found = _options(command.options, words[1:], current, source)
     if not found and not current.startswith("-") and command.complete:
         values = COMMANDS if command.complete == "commands" else source.values(command.complete)
@@ -45,9 +51,25 @@ def completions(before_cursor: str, source: Source) -> list[str]:
     return found
 
 
+def _action(command: Command, words: list[str], current: str, source: Source) -> list[str]:
+    """What can follow a command with actions: one of them, then its options and paths."""
+    if not words:
+        return _matching((action.name for action in command.actions), current)
+    action = command.action(words[0])
+    if action is None:
+        return []
+    found = _options(action.options, words[1:], current, source)
+    given = sum(not word.startswith("-") for word in words[1:])
+    if found or current.startswith("-") or (action.complete != "paths" and given == 0):
+        return found
+    return _matching(source.paths(current), current)
+
+
 def _options(options: tuple[Option, ...], words: list[str], current: str, source: Source) -> list[str]:
     last = next((o for o in options if words and o.flag == words[-1] and o.takes_value), None)
     if last is not None:
+        if last.complete == "paths":
+            return _matching(source.paths(current), current)
         return _matching(last.choices or (source.values(last.complete) if last.complete else ()), current)
     return _matching((o.flag for o in options if o.flag not in words), current) if current.startswith("-") else []
 

@@ -117,11 +117,24 @@ class MagicContext:
         except SandboxAgentError:
             return ()
 
+    def paths(self, start: str) -> Iterable[str]:
+        """The server's paths that begin so, for completion; folders end with a slash."""
+        if self._client is None:
+            return ()
+        folder, slash, _ = start.rpartition("/")
+        try:
+            entries = self._client.fs.list(folder + slash or ".")
+        except SandboxAgentError:
+            return ()
+        return [f"{folder}{slash}{entry.name}{'/' if entry.is_dir else ''}" for entry in entries]
+
     def _values(self, client: SandboxAgent, kind: str) -> Iterable[str]:
         if kind == "agents":
             return [agent.id for agent in client.agents()]
         if kind == "sessions":
             return [session.id for session in client.list_sessions(limit=50).items]
+        if kind == "processes":
+            return [process.id for process in client.processes.list()]
         if self.session is None:
             return ()
         if kind == "permissions":

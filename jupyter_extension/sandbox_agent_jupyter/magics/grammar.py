@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ class Option:
     choices: tuple[str, ...] | None = None
     complete: str | None = None
     type: type = str
+    short: str | None = None
 
     @property
     def takes_value(self) -> bool:
@@ -35,7 +37,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One word after ``%agent``. ``text`` means that everything after the options is taken as it stands."""
+    """One word after ``%agent``. ``text`` means that everything after the options is taken as it stands.
+
+    One with ``actions`` is followed by one of them, which are commands below it; their ``argument`` may be several
+    words, such as ``LOCAL [REMOTE]`` or ``PATH...``.
+    """
 
     name: str
     help: str
@@ -44,15 +50,28 @@ class Command:
     required: bool = False
     text: bool = False
     complete: str | None = None
+    actions: tuple[Command, ...] = ()
+    parent: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.parent} {self.name}".lstrip()
+
+    def action(self, name: str) -> Command | None:
+        return next((action for action in self.actions if action.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A parsed line: the command, its options by name (dashes as underscores) and its argument or text."""
+    """A parsed line: the command, its options by name (dashes as underscores) and its argument or text.
+
+    Of a command with actions it is the action's, with its ``arguments``.
+    """
 
     command: Command
     options: dict[str, Any] = field(default_factory=dict)
     text: str = ""
+    arguments: tuple[str, ...] = ()
 
 
 AGENT = Option(
@@ -71,6 +90,54 @@ INTO = Option("--into", "store the result in this variable", "NAME")
 
 NEW_SESSION = (CWD, MODEL, MODE, THOUGHT, PERMISSIONS, TITLE)
 PROMPT_OPTIONS = (AGENT, SESSION, WAIT, BACKGROUND, INTO, *NEW_SESSION)
+
+RECURSIVE = Option("--recursive", "what is in its folders too", short="-r")
+GLOB = Option("--glob", "only what matches, such as *.py or src/**/*.ts", "PATTERN")
+
+
+def _file_action(name: str, told: str, argument: str, *options: Option, complete: str = "paths") -> Command:
+    return Command(name, told, options, argument, required=True, complete=complete, parent="fs")
+
+
+FILE_ACTIONS = (
+    _file_action(
+        "ls",
+        "list a folder (default: the server's home)",
+        "[PATH]",
+        RECURSIVE,
+        Option("--depth", "with --recursive, N levels down", "N", type=int),
+        GLOB,
+        INTO,
+    ),
+    _file_action("cat", "print files", "PATH...", INTO),
+    _file_action("stat", "what a path leads to", "PATH", INTO),
+    _file_action(
+        "put",
+        "copy a file or a folder of this kernel's machine to the server",
+        "LOCAL [REMOTE]",
+        complete="put",
+    ),
+    _file_action("get", "copy a file or a folder of the server to this kernel's machine", "REMOTE [LOCAL]"),
+    _file_action(
+        "rm",
+        "remove files and empty folders",
+        "PATH...",
+        Option("--recursive", "folders with all that is in them", short="-r"),
+    ),
+    _file_action("mv", "rename or move", "PATH TO", Option("--overwrite", "replace what is there")),
+    _file_action("mkdir", "make folders, and those above them", "PATH..."),
+    _file_action(
+        "search",
+        "find text in files, or with --name names",
+        "TEXT [PATH]",
+        Option("--name", "look at names"),
+        GLOB,
+        Option("--regex", "TEXT is a regular expression"),
+        Option("--limit", "at most N", "N", type=int),
+        INTO,
+        complete="search",
+    ),
+)
 
 COMMANDS: dict[str, Command] = {
     command.name: command
@@ -119,6 +186,41 @@ COMMANDS: dict[str, Command] = {
         Command("mode", "show or set the mode", (SESSION,), "ID", complete="modes"),
         Command("model", "show or set the model", (SESSION,), "ID", complete="models"),
         Command("thought", "show or set the thought level", (SESSION,), "ID", complete="thought_levels"),
+        Command(
+            "fs",
+            "the server's files: " + ", ".join(action.name for action in FILE_ACTIONS),
+            (),
+            "ACTION ...",
+            required=True,
+            text=True,
+            actions=FILE_ACTIONS,
+        ),
+        Command(
+            "run",
+            "run LINE in the server's shell and show what it writes; an interrupt stops it",
+            (
+                Option("--cwd", "working directory (default: the server's home)", "DIR", complete="paths"),
+                Option("--check", "fail the cell unless it ends with 0"),
+                Option("--background", "return at once; %agent logs shows what it writes"),
+                Option("--into", "store the process in this variable", "NAME"),
+            ),
+            "LINE",
+            required=True,
+            text=True,
+        ),
+        Command("processes", "list the server's processes"),
+        Command(
+            "logs",
+            "show what a process wrote",
+            (
+                Option("--follow", "and what it writes, until it ends; an interrupt leaves it running"),
+                Option("--tail", "only the last N entries", "N", type=int),
+            ),
+            "ID",
+            required=True,
+            complete="processes",
+        ),
+        Command("stop", "end a process and all it started", (), "ID", required=True, complete="processes"),
         Command("end", "end the session and forget it", (), "SESSION", complete="sessions"),
         Command(
             "connect",
@@ -147,17 +249,22 @@ COMMANDS: dict[str, Command] = {
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, command: Command) -> None:
+        super().__init__(prog=command.full_name, add_help=False, allow_abbrev=False)
+        self._command = command
+
     def error(self, message: str) -> NoReturn:
-        raise MagicUsageError(f"{message}. {usage(COMMANDS[self.prog])}")
+        raise MagicUsageError(f"{message}. {usage(self._command)}")
 
 
 def _parser(command: Command) -> _Parser:
-    parser = _Parser(prog=command.name, add_help=False, allow_abbrev=False)
+    parser = _Parser(command)
     for option in command.options:
+        flags = [option.short, option.flag] if option.short else [option.flag]
         if option.takes_value:
-            parser.add_argument(option.flag, metavar=option.metavar, choices=option.choices, type=option.type)
+            parser.add_argument(*flags, metavar=option.metavar, choices=option.choices, type=option.type)
         else:
-            parser.add_argument(option.flag, action="store_true")
+            parser.add_argument(*flags, action="store_true")
     return parser
 
 
@@ -207,6 +314,8 @@ def parse_line(line: str) -> Invocation:
     if command is None:
         known = ", ".join(COMMANDS)
         raise MagicUsageError(f"no command {name!r}; there are: {known}. To prompt: %agent prompt {line.strip()}")
+    if command.actions:
+        return _parse_action(command, rest)
     words, text = _split_options(command, rest)
     if not command.text and text:
         first, _, more = text.partition(" ")
@@ -218,6 +327,34 @@ def parse_line(line: str) -> Invocation:
     if command.required and not text:
         raise MagicUsageError(f"{command.argument} is missing. {usage(command)}")
     return Invocation(command, options, text)
+
+
+def _parse_action(command: Command, line: str) -> Invocation:
+    """The action with its arguments, which are quoted as in a shell."""
+    try:
+        name, *words = shlex.split(line)
+    except ValueError as error:
+        told = f"{error}. {usage(command)}" if line.strip() else f"{command.argument} is missing. {usage(command)}"
+        raise MagicUsageError(told) from None
+    action = command.action(name)
+    if action is None:
+        known = ", ".join(action.name for action in command.actions)
+        raise MagicUsageError(f"no action {name!r} of {command.name}; there are: {known}")
+    parser = _parser(action)
+    parser.add_argument("arguments", nargs="*")
+    options = vars(parser.parse_intermixed_args(words))
+    arguments = tuple(options.pop("arguments"))
+    _check_arguments(action, arguments)
+    return Invocation(action, options, line, arguments)
+
+
+def _check_arguments(action: Command, arguments: tuple[str, ...]) -> None:
+    names = (action.argument or "").split()
+    least = [name for name in names if not name.startswith("[")]
+    if len(arguments) < len(least):
+        raise MagicUsageError(f"{least[len(arguments)].rstrip('.')} is missing. {usage(action)}")
+    if len(arguments) > len(names) and not names[-1].endswith("..."):
+        raise MagicUsageError(f"{arguments[len(names)]!r} is too much here. {usage(action)}")
 
 
 def parse_cell(line: str, cell: str) -> Invocation:
@@ -235,7 +372,7 @@ def usage(command: Command) -> str:
     """One line: how ``command`` is written."""
     argument = command.argument and (command.argument if command.required else f"[{command.argument}]")
     options = "[options]" if command.options else None
-    return "Usage: %agent " + " ".join(part for part in (command.name, options, argument) if part)
+    return "Usage: %agent " + " ".join(part for part in (command.full_name, options, argument) if part)
 
 
 def cell_usage() -> str:
@@ -249,6 +386,8 @@ def help_text(topic: str = "") -> str:
         if command is None:
             raise MagicUsageError(f"no command {topic!r}; there are: {', '.join(COMMANDS)}")
         lines = [usage(command), f"  {command.help}", *_option_lines(command.options)]
+        for action in command.actions:
+            lines += ["", usage(action).removeprefix("Usage: "), f"  {action.help}", *_option_lines(action.options)]
         return "\n".join(lines)
     width = max(len(usage(command)) for command in COMMANDS.values()) - len("Usage: ") + 2
     lines = ["Drive coding agents from cells.", "", "Line commands:"]
@@ -267,8 +406,12 @@ def help_text(topic: str = "") -> str:
 
 def _option_lines(options: tuple[Option, ...]) -> list[str]:
     named = [
-        (f"{o.flag} {'|'.join(o.choices) if o.choices else o.metavar}" if o.takes_value else o.flag, o.help)
+        (f"{_flag(o)} {'|'.join(o.choices) if o.choices else o.metavar}" if o.takes_value else _flag(o), o.help)
         for o in options
     ]
     width = max((len(name) for name, _ in named), default=0) + 2
     return [f"    {name:<{width}}{text}" for name, text in named]
+
+
+def _flag(option: Option) -> str:
+    return f"{option.short}, {option.flag}" if option.short else option.flag
