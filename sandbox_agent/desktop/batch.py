@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     _Mouse: TypeAlias = (
         act.MoveAction | act.ClickAction | act.MouseDownAction | act.MouseUpAction | act.DragAction | act.ScrollAction
     )
+    _Keys: TypeAlias = act.TypeAction | act.KeyAction | act.KeyDownAction | act.KeyUpAction
+    Input: TypeAlias = _Mouse | _Keys
 
 MOST_ACTIONS = 100
 
@@ -50,14 +52,21 @@ async def _do(desktop: Desktop, action: act.DesktopAction, name: str) -> Desktop
             region = region_of(action.x, action.y, action.width, action.height)
             view = view_of(action.format, action.quality, action.scale, region, cursor=action.show_cursor)
             return DesktopActionResult(type=name, ok=True, screenshot=data_of(await desktop.acts.screenshot(view)))
-        case act.TypeAction() | act.KeyAction() | act.KeyDownAction() | act.KeyUpAction():
-            await _key(desktop.acts, action)
-            return DesktopActionResult(type=name, ok=True)
         case _:
-            return DesktopActionResult(type=name, ok=True, position=await _mouse(desktop.acts, action))
+            return DesktopActionResult(type=name, ok=True, position=await perform(desktop.acts, action))
 
 
-async def _key(acts: Acts, action: act.TypeAction | act.KeyAction | act.KeyDownAction | act.KeyUpAction) -> None:
+async def perform(acts: Acts, action: Input) -> DesktopMousePositionResponse | None:
+    """Do one action of mouse or keyboard; where the pointer is then, if it was the mouse. Raises what `Acts` does."""
+    match action:
+        case act.TypeAction() | act.KeyAction() | act.KeyDownAction() | act.KeyUpAction():
+            await _key(acts, action)
+            return None
+        case _:
+            return await _mouse(acts, action)
+
+
+async def _key(acts: Acts, action: _Keys) -> None:
     match action:
         case act.TypeAction():
             await acts.type(action)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox_agent.desktop.x11.geometry import Region
-from sandbox_agent.problems import DesktopRuntimeFailed, Timeout
+from sandbox_agent.problems import DesktopRuntimeFailed, Problem, Timeout
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ class Frames:
 
 
 class Watcher:
-    """Iterate it for frames. Raises ``DesktopRuntimeFailed`` when the display ends."""
+    """Iterate it for frames. Raises ``DesktopRuntimeFailed`` when the display ends.
+
+    A display that does not answer for a while has no frames meanwhile.
+    """
 
     def __init__(self, film: _Film, fps: float) -> None:
         self.size = film.size
@@ -108,6 +111,11 @@ class Watcher:
         self._damaged = []
         return Frame(number, picture.time, picture.size, picture.pixels, damaged, picture.cursor)
 
+    def refresh(self) -> None:
+        """Have a frame soon that counts as damaged all over, though nothing may have changed."""
+        self._seen = 0
+        self._film.wake()
+
     def note(self, damaged: Sequence[Region]) -> None:
         """Remember what has changed for the next frame."""
         self._damaged = [*joined(self._damaged), *damaged]
@@ -122,6 +130,7 @@ class _Film:
         self._camera = camera
         self._number = 0
         self._newest: Picture | None = None
+        self._failure: Problem | None = None
         self._turn = asyncio.Lock()
         self._tasks = [
             spawn_task(self._watch_pointer(), name="watch the pointer"),
@@ -135,12 +144,16 @@ class _Film:
     async def after(self, number: int) -> tuple[int, Picture]:
         """The newest picture, once there is a newer one than ``number``."""
         while True:
-            if (failure := self._camera.display.failure) is not None:
+            if (failure := self._camera.display.failure or self._failure) is not None:
                 raise failure
             async with self._turn:
                 if (picture := await self._take(number)) is not None:
                     return self._number, picture
             await self._camera.changed.wait()
+
+    def wake(self) -> None:
+        """Have a picture taken, whatever has changed."""
+        self._camera.changed.set()
 
     async def _take(self, number: int) -> Picture | None:
         newest = self._newest
@@ -150,11 +163,22 @@ class _Film:
             if not self._camera.changed.is_set():
                 return None
             await asyncio.sleep(self._early(newest))
-        self._newest = picture = await self._camera.shoot()
-        self._number += 1
-        for watcher in self.watchers:
-            watcher.note(picture.damaged)
-        return picture
+        # Shielded: what has changed is told once, and whoever waits may be cancelled.
+        await asyncio.shield(spawn_task(self._shoot(), name="take a frame"))
+        return self._newest if self._number > number else None
+
+    async def _shoot(self) -> None:
+        try:
+            picture = await self._camera.shoot()
+        except Timeout:  # a stopped server; it may go on
+            self._camera.changed.set()
+        except Problem as problem:
+            self._failure = problem
+        else:
+            self._newest = picture
+            self._number += 1
+            for watcher in self.watchers:
+                watcher.note(picture.damaged)
 
     def _early(self, newest: Picture) -> float:
         """Seconds until it is time for the picture after ``newest``."""

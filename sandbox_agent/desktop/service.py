@@ -17,6 +17,7 @@ from sandbox_agent.desktop.acts import Acts
 from sandbox_agent.desktop.frames import Frames
 from sandbox_agent.desktop.launch import Launcher
 from sandbox_agent.desktop.runtime import Runtime
+from sandbox_agent.desktop.streaming import Streaming
 from sandbox_agent.problems import (
     DesktopRuntimeFailed,
     DesktopRuntimeInactive,
@@ -65,6 +66,8 @@ class Desktop:
     def __init__(self, processes: Processes, environ: Mapping[str, str]) -> None:
         self.acts = Acts(self)
         self.launcher = Launcher(self, processes, environ)
+        self.stream = Streaming(self)
+        self.options = options.DEFAULT  # of the start that was last
         self._frames = Frames(self)
         self._processes = processes
         self._environ = environ
@@ -132,6 +135,7 @@ class Desktop:
 
     async def _start(self, wanted: options.Options, state: Path) -> None:
         self._state, self._failure = "starting", None
+        self.options = wanted
         self._runtime = Runtime(
             self._processes,
             screen=wanted.screen,

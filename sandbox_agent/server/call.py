@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -168,6 +168,10 @@ class Route:
     body_limit: int = DEFAULT_BODY_LIMIT
     paths: frozenset[str] = frozenset()
 
+    def asked(self, query: Mapping[str, list[bytes]]) -> Route:  # noqa: ARG002 - some ask for more by their query
+        """What an authorizer is asked about."""
+        return self
+
     def authorizer_action(self) -> str:
         """``read`` for safe methods, ``write`` for others, unless the route says it makes an agent act."""
         return self.action or ("read" if self.method == "GET" else "write")
@@ -213,3 +217,9 @@ class SocketRoute(Route):
     method: str = "GET"
     answers: Mapping[int, Any] = field(default_factory=lambda: {101: None})
     query: type[msgspec.Struct] = SocketQuery
+    control: str = ""
+    """The query parameter that makes the client act, which an authorizer is asked about, and not only look."""
+
+    def asked(self, query: Mapping[str, list[bytes]]) -> Route:
+        acts = [value.lower() for value in query.get(self.control, ())][-1:]
+        return self if acts in ([], [b"false"], [b"0"]) else replace(self, action="execute")

@@ -156,7 +156,7 @@ class ApiHandler(web.RequestHandler):
         if self.request.method == "OPTIONS" and self.routes:
             return
         route = self._route()
-        await self.authorize(route)
+        await self.authorize(route.asked(self.request.query_arguments))
         if route.body is None:
             return
         media = negotiate.media_type(self.request.headers.get("Content-Type"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sandbox_agent import problems as p
-from sandbox_agent.server.call import MIB, Route
-from sandbox_agent.server.desktop import endpoints, screenshots
+from sandbox_agent.server.call import MIB, Route, SocketRoute
+from sandbox_agent.server.desktop import endpoints, screenshots, stream, viewer
 from sandbox_agent.wire import desktop as wire
 from sandbox_agent.wire import desktop_actions as actions_wire
 
@@ -348,4 +348,46 @@ _PROGRAMS: tuple[Route, ...] = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*_LIFE, *_SEEING, *_MOUSE, *_KEYBOARD, *_WINDOWS, *_PROGRAMS)
+_STREAM: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path="/v1/desktop/stream/start",
+        endpoint=stream.start,
+        summary="Let the desktop be watched by WebRTC",
+        answers={200: wire.DesktopStreamStatusResponse},
+        problems=(*ACTIVE, p.DesktopDependenciesMissing),
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/stream/stop",
+        endpoint=stream.stop,
+        summary="End what is watched by WebRTC",
+        answers={200: wire.DesktopStreamStatusResponse},
+        action=EXECUTE,
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/stream/status",
+        endpoint=stream.status,
+        summary="Tell whether the desktop can be watched by WebRTC",
+        answers={200: wire.DesktopStreamStatusResponse},
+    ),
+    SocketRoute(
+        path="/v1/desktop/stream/ws",
+        endpoint=stream.connect,
+        summary="Watch the desktop, and act on it with `control=true`; see docs/reference/stream.md",
+        query=stream.StreamQuery,
+        problems=(*ACTIVE, p.DesktopDependenciesMissing),
+        control="control",
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/stream/view",
+        endpoint=viewer.view,
+        summary="A page that shows the stream",
+        answers={200: ("text/html",)},
+    ),
+)
+
+ROUTES: tuple[Route, ...] = (*_LIFE, *_SEEING, *_MOUSE, *_KEYBOARD, *_WINDOWS, *_PROGRAMS, *_STREAM)
