@@ -206,6 +206,12 @@ class NoFocusedWindow(DesktopProblem):
     slug, status, title = "no_focused_window", 404, "No Focused Window"
 
 
+class NodeNotFound(DesktopProblem):
+    """No such node of the accessibility tree, or not any more."""
+
+    slug, status, title = "node_not_found", 404, "Node Not Found"
+
+
 class AppNotFound(DesktopProblem):
     slug, status, title = "app_not_found", 404, "App Not Found"
 
