@@ -21,9 +21,9 @@ _MODULES = {"Xlib": "python-xlib", "PIL": "pillow", "zlib_ng": "zlib-ng"}
 _APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get")
 _EXECUTABLES: dict[PackageManager, str] = {"apt": "apt-get", "dnf": "dnf", "apk": "apk"}
 _PACKAGES: dict[PackageManager, tuple[str, ...]] = {
-    "apt": ("xvfb", "openbox", "dbus", "xdg-utils", "xterm"),
-    "dnf": ("xorg-x11-server-Xvfb", "openbox", "dbus-daemon", "xdg-utils", "xterm"),
-    "apk": ("xvfb", "openbox", "dbus", "xdg-utils", "xterm", "xkeyboard-config"),
+    "apt": ("xvfb", "openbox", "dbus", "at-spi2-core", "xdg-utils", "xterm"),
+    "dnf": ("xorg-x11-server-Xvfb", "openbox", "dbus-daemon", "at-spi2-core", "xdg-utils", "xterm"),
+    "apk": ("xvfb", "openbox", "dbus", "at-spi2-core", "xdg-utils", "xterm", "xkeyboard-config"),
 }
 _FONTS: dict[PackageManager, tuple[str, ...]] = {
     "apt": ("fonts-dejavu-core", "fonts-noto-cjk", "fonts-noto-color-emoji"),

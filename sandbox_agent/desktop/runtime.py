@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.desktop import displays, xserver
+from sandbox_agent.desktop.a11y import launcher
 from sandbox_agent.desktop.parts import Part, Program, end_all
 from sandbox_agent.desktop.waiting import first
 from sandbox_agent.problems import DesktopRuntimeFailed, Problem
@@ -71,10 +72,12 @@ class Runtime:
         self.server = Part("Xvfb", processes)
         self.manager = Part("openbox", processes)
         self.bus = Part("dbus-daemon", processes)
+        self.a11y = Part("accessibility", processes)
         self._autostart = Part("autostart", processes)
         self._state = state
         self._place: Home | None = None
-        self._with_bus = shutil.which("dbus-daemon", path=environ.get("PATH")) is not None
+        self.with_bus = shutil.which("dbus-daemon", path=environ.get("PATH")) is not None
+        self.a11y_launcher = launcher.find(environ)
         self._on_change = on_change
         self._on_failure = on_failure
         self._mends: deque[float] = deque(maxlen=_MOST_MENDS)
@@ -98,11 +101,12 @@ class Runtime:
 
     def environment(self) -> dict[str, str]:
         """What a program of the desktop gets beside the allowed part of the server's environment."""
-        bus = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.place.bus}"} if self._with_bus else {}
-        return self.place.environment(self.name) | bus
+        bus = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.place.bus}"} if self.with_bus else {}
+        a11y = launcher.ENVIRONMENT if self.with_bus and self.a11y_launcher else {}
+        return self.place.environment(self.name) | bus | a11y
 
     def parts(self) -> list[DesktopProcessInfo]:
-        parts = [self.server, self.manager, *([self.bus] if self._with_bus else [])]
+        parts = [self.server, self.manager, *([self.bus] if self.with_bus else []), self.a11y]
         return [part.info() for part in parts if part.started]
 
     async def start(self) -> None:
@@ -155,7 +159,9 @@ class Runtime:
         self._on_change()
 
     async def _start_bus(self) -> None:
-        if self._with_bus:
+        if self.with_bus:
+            if self.a11y_launcher is not None:
+                launcher.offer(self.place.runtime, self.a11y_launcher)
             address = f"--address=unix:path={self.place.bus}"
             self.place.bus.unlink(missing_ok=True)
             await self.bus.start(self._program("dbus-daemon", "--session", "--nofork", "--nopidfile", address))
@@ -197,7 +203,7 @@ class Runtime:
         if self.screen is None:  # not mended yet
             return
         waits: list[Coroutine[Any, Any, object]] = [self.server.ended(), self.manager.ended()]
-        if self._with_bus:
+        if self.with_bus:
             waits.append(self.bus.ended())
         await first(*waits, self.screen.ended.wait())
 
@@ -215,7 +221,7 @@ class Runtime:
         if not self.manager.running:
             self._count("openbox", self.manager)
             await self._start_manager()
-        if self._with_bus and not self.bus.running:
+        if self.with_bus and not self.bus.running:
             self._count("dbus-daemon", self.bus)
             await self._start_bus()
 
@@ -231,7 +237,7 @@ class Runtime:
         """The server and all that lived on it; on the same display if that can be."""
         self._count("Xvfb", self.server)
         self._lose_screen()
-        await asyncio.gather(self.manager.end(), self.bus.end())
+        await asyncio.gather(self.manager.end(), self.bus.end(), self.a11y.end())
         await asyncio.to_thread(self._clear)
         numbers = [self.number, *(n for n in range(self.number + 1, self.number + PROBES))]
         await self._start_all(numbers)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sandbox_agent.desktop import batch, dependencies, home, options, waits
+from sandbox_agent.desktop.a11y.service import Accessibility
 from sandbox_agent.desktop.acts import Acts
 from sandbox_agent.desktop.frames import Frames
 from sandbox_agent.desktop.launch import Launcher
@@ -66,6 +67,7 @@ class Desktop:
     def __init__(self, processes: Processes, environ: Mapping[str, str]) -> None:
         self.acts = Acts(self)
         self.launcher = Launcher(self, processes, environ)
+        self.a11y = Accessibility(self)
         self.stream = Streaming(self)
         self.options = options.DEFAULT  # of the start that was last
         self._frames = Frames(self)

@@ -85,6 +85,10 @@ class Windows:
         """All windows that a person would call so, oldest first; see the module of the contract for the rule."""
         return await self._display.call(lambda c: tuple(w for w in _describe(c, _clients(c)) if _listed(w)))
 
+    async def stacked(self) -> tuple[DesktopWindowInfo, ...]:
+        """All windows, listed or not, the lowest first."""
+        return await self._display.call(lambda c: tuple(_describe(c, _stack(c))))
+
     async def focused(self) -> DesktopWindowInfo:
         """The active window; raises `NoFocusedWindow`."""
         found = await self._display.call(lambda c: _describe(c, [window] if (window := _active(c)) else []))
@@ -255,6 +259,10 @@ def _number(window_id: str) -> int:
 
 def _clients(connection: Connection) -> list[int]:
     return cardinals(get_property(connection, connection.root, "_NET_CLIENT_LIST"))
+
+
+def _stack(connection: Connection) -> list[int]:
+    return cardinals(get_property(connection, connection.root, "_NET_CLIENT_LIST_STACKING"))
 
 
 def _active(connection: Connection) -> int | None:
