@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import signal
 import stat
 import termios
 from dataclasses import dataclass
@@ -100,15 +99,14 @@ def _strings(values: Sequence[str]) -> ctypes.Array[ctypes.c_char_p]:
 
 @contextlib.contextmanager
 def _attributes() -> Iterator[ctypes.Array[ctypes.c_char]]:
-    """A session of its own, no signal blocked, and those that Python ignores as they are by default."""
+    """A session of its own, no signal blocked, none ignored: whoever started us in the background ignores SIGINT."""
     attributes, signals = ctypes.create_string_buffer(_ROOM), ctypes.create_string_buffer(_ROOM)
     _check(_libc.posix_spawnattr_init(attributes))
     try:
         _libc.posix_spawnattr_setflags(attributes, ctypes.c_short(_SETSIGDEF | _SETSIGMASK | _SETSID))
         _libc.sigemptyset(signals)
         _check(_libc.posix_spawnattr_setsigmask(attributes, signals))
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            _libc.sigaddset(signals, number)
+        _libc.sigfillset(signals)
         _check(_libc.posix_spawnattr_setsigdefault(attributes, signals))
         yield attributes
     finally:
