@@ -72,10 +72,8 @@ STATES: Final = (
     "is-default",
     "visited",
     "checkable",
-    "has-",
-    "popup",
+    "has-popup",
     "read-only",
-    ,
 )
 """By `AtspiStateType`."""
 
@@ -99,7 +97,6 @@ _NOISE: Final = frozenset(
         "selectable-text",
         "truncated",
         "animated",
-        ,
     }
 )
 
