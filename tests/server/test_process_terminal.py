@@ -249,6 +249,8 @@ def test_the_log_of_a_terminal_is_one_stream(module_server: Server, client: http
         entries = client.get(f"/v1/processes/{name}/logs", params={"stream": stream}).json()["entries"]
         assert b"".join(base64.b64decode(entry["data"]) for entry in entries) == expected
         assert {entry["stream"] for entry in entries} <= {"pty"}
+    unasked = client.get(f"/v1/processes/{name}/logs").json()
+    assert (unasked["stream"], len(unasked["entries"]) > 0) == ("pty", True)
 
 
 def test_a_terminal_takes_input_over_plain_http_too(module_server: Server, client: httpx2.Client) -> None:

@@ -26,9 +26,12 @@ _IN_THREAD_BYTES = 1 << 18
 
 
 class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries of ``stream`` after number ``since``, of these the last ``tail``; ``follow`` goes on with what comes."""
+    """Entries of ``stream`` after number ``since``, of these the last ``tail``; ``follow`` goes on with what comes.
 
-    stream: ProcessLogsStream = "combined"
+    Without ``stream`` it is ``combined``, or ``pty`` for a process with a terminal.
+    """
+
+    stream: ProcessLogsStream | None = None
     tail: Cursor | None = None
     follow: bool = False
     since: Cursor | None = None
@@ -37,14 +40,15 @@ class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
 async def logs(call: Call) -> Outcome:
     process = call.sandbox.processes.get(call.params["id"])
     query: LogsQuery = call.query
+    wanted = query.stream or ("pty" if process.tty else "combined")
     last = call.last_event_id()
-    after = await process.log.cursor(query.stream, tail=query.tail, since=query.since if last is None else last)
+    after = await process.log.cursor(wanted, tail=query.tail, since=query.since if last is None else last)
     if query.follow:
-        return EventStream(stream(process, query.stream, after))
-    excerpt = await process.log.excerpt(query.stream, after=after)
+        return EventStream(stream(process, wanted, after))
+    excerpt = await process.log.excerpt(wanted, after=after)
     opening = b'{"processId":%s,"stream":"%s",%s"entries":[' % (
         msgspec.json.encode(process.id),
-        query.stream.encode(),
+        wanted.encode(),
         b'"reset":true,' if excerpt.reset else b"",
     )
     if sum(segment.size for segment in excerpt.segments) < _IN_THREAD_BYTES:
