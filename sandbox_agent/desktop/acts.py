@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from sandbox_agent.desktop.x11.geometry import Region
@@ -12,6 +12,7 @@ from sandbox_agent.wire.desktop import DesktopClipboardResponse, DesktopMousePos
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sandbox_agent.desktop.a11y.marks import Marking
     from sandbox_agent.desktop.service import Desktop
     from sandbox_agent.desktop.x11.desktop import X11
     from sandbox_agent.desktop.x11.mouse import Pointer
@@ -36,11 +37,13 @@ class View:
     quality: int
     scale: float
     show_cursor: bool
+    marking: Marking | None = None
 
     def shot(self) -> Shot:
         from sandbox_agent.desktop.x11.screenshots import Shot  # noqa: PLC0415 - needs the extra `desktop`
 
-        return Shot(self.region, self.format, self.quality, self.scale, self.show_cursor)
+        marks = self.marking.places if self.marking is not None else ()
+        return Shot(self.region, self.format, self.quality, self.scale, self.show_cursor, marks)
 
 
 class Acts:
@@ -75,9 +78,24 @@ class Acts:
         count = 1 if request.click_count is None else request.click_count
         if count < 1:
             raise DesktopInvalidAction("clickCount must be at least 1")
-        x, y = self._point(request.screenshot_id, request.x, request.y)
+        x, y = await self._target(request)
         modifiers = names_of(request.modifiers)
         return _position(await self._x11.mouse.click(x, y, _button(request.button), count, modifiers))
+
+    async def _target(self, request: wire.DesktopMouseClickRequest | act.ClickAction) -> tuple[int, int]:
+        """The screen's pixel that a click is for: told as such, by a mark, or by a node."""
+        pixels = (request.x, request.y) != (None, None)
+        if pixels + (request.mark is not None) + (request.node_id is not None) != 1:
+            raise DesktopInvalidAction("a click is at x and y, or on a mark, or on a nodeId: one of them")
+        if request.node_id is not None:
+            return await self._desktop.a11y.spot(request.node_id)
+        if request.mark is not None:
+            if request.screenshot_id is None:
+                raise DesktopInvalidAction("a mark is one of a screenshot: give screenshotId, too")
+            return await self._desktop.a11y.mark(request.screenshot_id, request.mark)
+        if request.x is None or request.y is None:
+            raise DesktopInvalidAction("x and y come together")
+        return self._point(request.screenshot_id, request.x, request.y)
 
     async def down(self, request: wire.DesktopMouseDownRequest | act.MouseDownAction) -> DesktopMousePositionResponse:
         x, y = self._maybe_point(request)
@@ -137,8 +155,16 @@ class Acts:
 
     # -- seeing ---------------------------------------------------------------------------------------------------
 
+    async def marked(self, view: View) -> View:
+        """The view with a mark on all that can be acted on now."""
+        _ = self._x11
+        return replace(view, marking=await self._desktop.a11y.marking(view.region))
+
     async def screenshot(self, view: View) -> Screenshot:
-        return await self._x11.screenshots.take(view.shot())
+        shot = await self._x11.screenshots.take(view.shot())
+        if view.marking is not None:
+            self._desktop.a11y.keep(shot.id, view.marking)
+        return shot
 
     async def screenshot_tag(self, view: View) -> str:
         """The entity tag of the screenshot that would be taken now, with its quotes."""

@@ -11,6 +11,7 @@ from sandbox_agent.wire import desktop_actions as act
 from sandbox_agent.wire.desktop_actions import DesktopActionResult, DesktopActionsResponse, DesktopScreenshotData
 
 if TYPE_CHECKING:
+    from sandbox_agent.desktop.a11y.marks import Marking
     from sandbox_agent.desktop.acts import Acts
     from sandbox_agent.desktop.service import Desktop
     from sandbox_agent.desktop.x11.screenshots import Screenshot
@@ -51,7 +52,10 @@ async def _do(desktop: Desktop, action: act.DesktopAction, name: str) -> Desktop
         case act.ScreenshotAction():
             region = region_of(action.x, action.y, action.width, action.height)
             view = view_of(action.format, action.quality, action.scale, region, cursor=action.show_cursor)
-            return DesktopActionResult(type=name, ok=True, screenshot=data_of(await desktop.acts.screenshot(view)))
+            if action.marks:
+                view = await desktop.acts.marked(view)
+            shot = data_of(await desktop.acts.screenshot(view), view.marking)
+            return DesktopActionResult(type=name, ok=True, screenshot=shot)
         case _:
             return DesktopActionResult(type=name, ok=True, position=await perform(desktop.acts, action))
 
@@ -94,7 +98,7 @@ async def _mouse(acts: Acts, action: _Mouse) -> DesktopMousePositionResponse:
             return await acts.scroll(action)
 
 
-def data_of(shot: Screenshot) -> DesktopScreenshotData:
+def data_of(shot: Screenshot, marking: Marking | None = None) -> DesktopScreenshotData:
     return DesktopScreenshotData(
         id=shot.id,
         format=shot.format,
@@ -104,4 +108,5 @@ def data_of(shot: Screenshot) -> DesktopScreenshotData:
         y=shot.region.y,
         scale=shot.scale,
         data=base64.b64encode(shot.data).decode(),
+        marks=marking.legend(shot.id).marks if marking is not None else None,
     )

@@ -141,10 +141,15 @@ class DesktopMouseMoveRequest(Wire, frozen=True, kw_only=True):
 
 
 class DesktopMouseClickRequest(Wire, frozen=True, kw_only=True):
-    """``modifiers`` (ours) are held down meanwhile."""
+    """At ``x`` and ``y``, or (ours) on what has the ``mark`` in the screenshot, or on a node: on its middle, now.
 
-    x: int
-    y: int
+    ``modifiers`` (ours) are held down meanwhile.
+    """
+
+    x: int | None = None
+    y: int | None = None
+    mark: int | None = None
+    node_id: str | None = None
     button: DesktopMouseButton | None = None
     click_count: int | None = None
     modifiers: DesktopKeyModifiers | None = None

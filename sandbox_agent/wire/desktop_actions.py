@@ -13,6 +13,7 @@ from sandbox_agent.wire.desktop import (
     DesktopWaitResponse,
     DesktopWaitUntil,
 )
+from sandbox_agent.wire.desktop_a11y import DesktopMark
 
 
 class MoveAction(StrictRequest, tag="move", tag_field="type", frozen=True, kw_only=True):
@@ -24,8 +25,12 @@ class MoveAction(StrictRequest, tag="move", tag_field="type", frozen=True, kw_on
 
 
 class ClickAction(StrictRequest, tag="click", tag_field="type", frozen=True, kw_only=True):
-    x: int
-    y: int
+    """At ``x`` and ``y``, or on what has the ``mark`` in the screenshot, or on a node."""
+
+    x: int | None = None
+    y: int | None = None
+    mark: int | None = None
+    node_id: str | None = None
     button: DesktopMouseButton = "left"
     click_count: int = 1
     modifiers: DesktopKeyModifiers | None = None
@@ -100,12 +105,16 @@ class WaitAction(StrictRequest, tag="wait", tag_field="type", frozen=True, kw_on
 
 
 class ScreenshotAction(StrictRequest, tag="screenshot", tag_field="type", frozen=True, kw_only=True):
-    """The whole screen, or the region that ``x``, ``y``, ``width`` and ``height`` give together."""
+    """The whole screen, or the region that ``x``, ``y``, ``width`` and ``height`` give together.
+
+    ``marks``: with numbered boxes over what can be acted on.
+    """
 
     format: DesktopScreenshotFormat = "png"
     quality: int = 85
     scale: float = 1.0
     show_cursor: bool = False
+    marks: bool = False
     x: int | None = None
     y: int | None = None
     width: int | None = None
@@ -135,7 +144,10 @@ class DesktopActionsRequest(StrictRequest, frozen=True, kw_only=True):
 
 
 class DesktopScreenshotData(Wire, frozen=True, kw_only=True):
-    """A screenshot in JSON: ``data`` is base64; the rest is what the headers of a screenshot say."""
+    """A screenshot in JSON: ``data`` is base64; the rest is what the headers of a screenshot say.
+
+    ``marks`` are what its numbers stand for, where it was to have some.
+    """
 
     id: str
     format: DesktopScreenshotFormat
@@ -145,6 +157,7 @@ class DesktopScreenshotData(Wire, frozen=True, kw_only=True):
     y: int
     scale: float
     data: str
+    marks: tuple[DesktopMark, ...] | None = None
 
 
 class DesktopActionResult(Wire, frozen=True, kw_only=True):

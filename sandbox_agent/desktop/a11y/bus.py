@@ -63,7 +63,7 @@ class Bus:
         return cls(connection, found[1] if found else address)
 
     async def ended(self) -> None:
-        await self._connection.wait_for_disconnect()
+        await self._connection.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
     async def pid(self, name: str) -> int | None:
         """The process of a connection; None when it has gone."""

@@ -186,7 +186,7 @@ class Accessibility:
             raise DesktopInvalidAction(f"no marks of a screenshot {screenshot_id[:100]} are known", hint=hint)
         return legend
 
-    async def marks(self, region: Region | None) -> marks.Marking:
+    async def marking(self, region: Region | None) -> marks.Marking:
         """What is to be marked on a screenshot taken now."""
         walked, windows = await self._walk(None, None)
         nodes = marks.chosen(walked.apps, windows, region or Region(0, 0, *self._desktop.x11.size))

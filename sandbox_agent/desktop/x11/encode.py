@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
+from sandbox_agent.desktop.x11 import marking
 from sandbox_agent.desktop.x11.geometry import scaled
 from sandbox_agent.desktop.x11.png import encode_png
 from sandbox_agent.desktop.x11.saving import saved
 
 if TYPE_CHECKING:
     from sandbox_agent.desktop.x11.capture import Frame
+    from sandbox_agent.desktop.x11.geometry import Region
 
 Format = Literal["png", "jpeg", "webp"]
 
@@ -37,6 +39,11 @@ def picture(frame: Frame, scale: float) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
-def encode_frame(frame: Frame, form: Format, quality: int, scale: float) -> bytes:
-    """A frame as a file."""
-    return encode(picture(frame, scale), form, quality)
+def encode_frame(
+    frame: Frame, form: Format, quality: int, scale: float, marks: tuple[Region, ...] = ()
+) -> bytes:
+    """A frame as a file, with numbered boxes over ``marks`` of the screen."""
+    image = picture(frame, scale)
+    if marks:
+        marking.draw(image, frame.region, marks)
+    return encode(image, form, quality)

@@ -28,13 +28,17 @@ WORKERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What a screenshot is to be; checked by `Screenshots`. ``scale`` is 0.1-1.0, ``quality`` 1-100."""
+    """What a screenshot is to be; checked by `Screenshots`. ``scale`` is 0.1-1.0, ``quality`` 1-100.
+
+    ``marks`` are places on the screen that get a box and a number, from 1.
+    """
 
     region: Region | None = None
     format: str = "png"
     quality: int = 85
     scale: float = 1.0
     show_cursor: bool = False
+    marks: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class Screenshots:
 
     async def _encoded(self, frame: Frame, form: Format, shot: Shot) -> bytes:
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._workers, encode_frame, frame, form, shot.quality, shot.scale)
+        work = loop.run_in_executor(self._workers, encode_frame, frame, form, shot.quality, shot.scale, shot.marks)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -147,7 +151,8 @@ class Screenshots:
     def _etag(self, shot: Shot, region: Region, look: Look | Frame) -> str:
         pointer = look.cursor.state if look.cursor else None
         quality = None if shot.format == "png" else shot.quality
-        what = repr((self._run, look.damage, pointer, region, shot.format, quality, shot.scale, shot.show_cursor))
+        kind = (shot.format, quality, shot.scale, shot.show_cursor, shot.marks)
+        what = repr((self._run, look.damage, pointer, region, kind))
         return f'"{hashlib.blake2b(what.encode(), digest_size=12).hexdigest()}"'
 
     def _keep(self, screenshot: Screenshot) -> None:

@@ -14,7 +14,7 @@ CLIPBOARD_BODY_LIMIT = 64 * MIB
 # What every route answers that needs the desktop to be active.
 ACTIVE = (p.DesktopRuntimeInactive, p.DesktopRuntimeStarting, p.DesktopRuntimeFailed, p.Timeout)
 _INPUT = (p.DesktopInvalidAction, *ACTIVE, p.DesktopInputFailed)
-_SEES = (p.DesktopInvalidAction, *ACTIVE, p.DesktopScreenshotFailed)
+_SEES = (p.DesktopInvalidAction, *ACTIVE, p.DesktopScreenshotFailed, p.DesktopDependenciesMissing)
 _WINDOW = (p.DesktopInvalidAction, *ACTIVE, p.WindowNotFound)
 _CLIPBOARD = (p.DesktopInvalidAction, *ACTIVE, p.ClipboardFailed)
 _PICTURES = ("image/png", "image/jpeg", "image/webp")
@@ -121,7 +121,7 @@ _MOUSE: tuple[Route, ...] = (
         summary="Move the pointer and click, once or more",
         body=wire.DesktopMouseClickRequest,
         answers={200: wire.DesktopMousePositionResponse},
-        problems=_INPUT,
+        problems=(*_INPUT, p.NodeNotFound, p.DesktopDependenciesMissing),
         action=EXECUTE,
     ),
     Route(

@@ -20,12 +20,17 @@ _CACHE = ("Cache-Control", "private, no-cache")  # a client may keep it, and mus
 
 
 class ScreenshotQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """``quality`` (of jpeg and webp) is 1 to 100, 85 by default; ``scale`` 0.1 to 1.0."""
+    """``quality`` (of jpeg and webp) is 1 to 100, 85 by default; ``scale`` 0.1 to 1.0.
+
+    ``marks``: with numbered boxes over what can be acted on, which `/v1/desktop/a11y/marks` tells, and which may be
+    clicked on by their numbers.
+    """
 
     format: DesktopScreenshotFormat | None = None
     quality: int | None = None
     scale: float | None = None
     show_cursor: bool | None = None
+    marks: bool = False
 
 
 class RegionQuery(ScreenshotQuery, rename="camel", frozen=True, kw_only=True):
@@ -39,24 +44,31 @@ class RegionQuery(ScreenshotQuery, rename="camel", frozen=True, kw_only=True):
 
 async def screenshot(call: Call) -> Answer:
     query: ScreenshotQuery = call.query
-    return await _take(call, view_of(query.format, query.quality, query.scale, None, cursor=query.show_cursor))
+    view = view_of(query.format, query.quality, query.scale, None, cursor=query.show_cursor)
+    return await _take(call, view, marks=query.marks)
 
 
 async def region(call: Call) -> Answer:
     query: RegionQuery = call.query
     part = region_of(query.x, query.y, query.width, query.height)
-    return await _take(call, view_of(query.format, query.quality, query.scale, part, cursor=query.show_cursor))
+    view = view_of(query.format, query.quality, query.scale, part, cursor=query.show_cursor)
+    return await _take(call, view, marks=query.marks)
 
 
-async def _take(call: Call, view: View) -> Answer:
+async def _take(call: Call, view: View, *, marks: bool) -> Answer:
     acts = call.sandbox.desktop.acts
+    if marks:
+        view = await acts.marked(view)
     known = call.headers.get("If-None-Match")
     if known is not None:
         tag = await acts.screenshot_tag(view)
         if ranges.matches(known, tag, weak=True):
             return Answer(status=304, headers=(("ETag", tag), _CACHE))
     shot = await acts.screenshot(view)
-    return Answer(body=shot.data, media=shot.media_type, headers=_headers(shot))
+    headers = _headers(shot)
+    if view.marking is not None:
+        headers += (("X-Screenshot-Marks", str(len(view.marking.places))),)
+    return Answer(body=shot.data, media=shot.media_type, headers=headers)
 
 
 def _headers(shot: Screenshot) -> tuple[tuple[str, str], ...]:
