@@ -19,6 +19,7 @@ from sandbox_agent.server import (
     sessions,
 )
 from sandbox_agent.server.call import MIB, RawJson, Route
+from sandbox_agent.server.desktop.a11y import ROUTES as DESKTOP_A11Y
 from sandbox_agent.server.desktop.routes import ROUTES as DESKTOP
 from sandbox_agent.server.files.routes import ROUTES as FILES
 from sandbox_agent.server.processes.routes import ROUTES as PROCESSES
@@ -403,6 +404,7 @@ ROUTES: tuple[Route, ...] = (
     *FILES,
     *PROCESSES,
     *DESKTOP,
+    *DESKTOP_A11Y,
 )
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
