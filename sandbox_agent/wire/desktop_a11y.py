@@ -36,7 +36,7 @@ class DesktopNode(Wire, frozen=True, kw_only=True):
 
     id: str
     role: str
-    name: str = ""
+    name: str
     states: tuple[str, ...] = ()
     actions: tuple[DesktopNodeAction, ...] = ()
     text: str | None = None

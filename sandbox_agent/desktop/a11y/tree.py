@@ -119,6 +119,7 @@ class Cut:
                 self.truncated = True
                 continue
             kept.add(node.ref)
+            name(node.ref)  # here, so that names go from top to bottom
             queue.extend((child, level + 1) for child in node.children)
 
         def told(node: Node) -> DesktopNode:

@@ -164,7 +164,8 @@ async def _text(program: Program, node: Node) -> None:
     if "Text" not in node.interfaces or node.role == _SECRET or not ({"editable", "multi-line"} & node.states):
         return
     try:
-        text = await program.ask(node.ref.path, "Text", "GetText", "ii", 0, LONGEST_TEXT)
+        length = int(await program.read(node.ref.path, "Text", "CharacterCount"))
+        text = await program.ask(node.ref.path, "Text", "GetText", "ii", 0, min(length, LONGEST_TEXT))
     except Refused:
         return
     node.text = str(text)
