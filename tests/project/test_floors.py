@@ -49,6 +49,7 @@ DISTRIBUTIONS = {
     "IPython": "ipython",
     "PIL": "pillow",
     "Xlib": "python-xlib",
+    "dbus_fast": "dbus-fast",
 }
 
 
