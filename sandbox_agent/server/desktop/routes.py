@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox_agent import problems as p
 from sandbox_agent.server.call import MIB, Route, SocketRoute
-from sandbox_agent.server.desktop import endpoints, screenshots, stream, viewer
+from sandbox_agent.server.desktop import endpoints, screenshots, signaling, stream, viewer
 from sandbox_agent.wire import desktop as wire
 from sandbox_agent.wire import desktop_actions as actions_wire
 
@@ -372,6 +372,13 @@ _STREAM: tuple[Route, ...] = (
         endpoint=stream.status,
         summary="Tell whether the desktop can be watched by WebRTC",
         answers={200: wire.DesktopStreamStatusResponse},
+    ),
+    SocketRoute(
+        path="/v1/desktop/stream/signaling",
+        endpoint=signaling.connect,
+        summary="Come to an understanding about a WebRTC connection that shows the desktop and acts on it",
+        problems=(*ACTIVE, p.StreamNotActive, p.DesktopDependenciesMissing, p.StreamError),
+        action=EXECUTE,
     ),
     SocketRoute(
         path="/v1/desktop/stream/ws",
