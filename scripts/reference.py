@@ -67,6 +67,7 @@ def http() -> str:
                     for p in told.get("parameters", ())
                 ),
             )
+            lines += prose(told)
             if body := told.get("requestBody"):
                 content = body["content"].items()
                 forms = [kind(media["schema"]) if "schema" in media else f"`{name}`" for name, media in content]
@@ -79,7 +80,7 @@ def http() -> str:
         lines += [
             f"### {name}",
             "",
-            *([inspect.cleandoc(schema["description"]).replace("``", "`"), ""] if "description" in schema else []),
+            *prose(schema),
         ]
         required = schema.get("required", ())
         fields = schema.get("properties", {})
@@ -92,6 +93,11 @@ def http() -> str:
         "[ProblemDetails](#problemdetails). The same, for programs: `GET /v1/openapi.json`."
     )
     return page("HTTP API", lead, lines)
+
+
+def prose(told: dict[str, Any]) -> list[str]:
+    """What a docstring says of an operation or a schema."""
+    return [told["description"], ""] if "description" in told else []
 
 
 def answers(responses: dict[str, Any]) -> Iterator[tuple[str, ...]]:

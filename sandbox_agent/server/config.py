@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 
 class McpConfigQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """``directory`` is the folder for whose sessions it is, ``mcp_name`` what the server is called there."""
+
     directory: str
     mcp_name: str
 
 
 class SkillsConfigQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """``directory`` is the folder for whose sessions they are, ``skill_name`` what they are called there."""
+
     directory: str
     skill_name: str
 

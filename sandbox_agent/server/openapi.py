@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -78,6 +80,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    _name_as_on_the_wire([*components.values(), *(told for methods in paths.values() for told in methods.values())])
     return {
         "openapi": "3.1.0",
         "info": {"title": "Sandbox Agent", "version": __version__, "license": {"name": "Apache-2.0"}},
@@ -88,6 +91,24 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         },
         "security": [{"bearer": []}, {}],
     }
+
+
+_PYTHONS = re.compile(r"``([a-z]+(?:_[a-z0-9]+)*)``")
+
+
+def _name_as_on_the_wire(told: list[dict[str, Any]]) -> None:
+    """Docstrings as Markdown; what they call by its name in Python gets the one that clients see."""
+    known = {name for one in told for name in one.get("properties", ())}
+    known |= {parameter["name"] for one in told for parameter in one.get("parameters", ())}
+
+    def renamed(found: re.Match[str]) -> str:
+        first, *others = found[1].split("_")
+        name = first + "".join(map(str.capitalize, others))
+        return f"`{name if name in known and found[1] not in known else found[1]}`"
+
+    for one in told:
+        if "description" in one:
+            one["description"] = _PYTHONS.sub(renamed, inspect.cleandoc(one["description"])).replace("``", "`")
 
 
 def _subclasses(root: type[msgspec.Struct]) -> Iterable[type[msgspec.Struct]]:
@@ -124,6 +145,9 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": {str(status): _answer(status, answer) for status, answer in route.answers.items()}
         | _problems(route),
     }
+    query = _query_schema(route)
+    if query["properties"] and "description" in query:
+        operation["description"] = query["description"]
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": _content(route.body)}
     if route.public:
@@ -196,9 +220,15 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(route: Route) -> list[dict[str, Any]]:
+def _query_schema(route: Route) -> dict[str, Any]:
+    """The query's struct as a schema; its docstring, which is the description, tells of the parameters."""
     schema = msgspec.json.schema(route.query)
-    struct = schema["$defs"][route.query.__name__]
+    struct: dict[str, Any] = schema["$defs"][route.query.__name__]
+    return struct
+
+
+def _query_parameters(route: Route) -> list[dict[str, Any]]:
+    struct = _query_schema(route)
     required = set(struct.get("required", ()))
     return [
         {"name": name, "in": "query", "required": name in required, "schema": _parameter_schema(kind)}

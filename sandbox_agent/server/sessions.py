@@ -24,6 +24,8 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PermissionQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``pending`` leaves out those that were answered."""
+
     pending: bool = False
 
 

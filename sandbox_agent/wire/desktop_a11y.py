@@ -124,4 +124,6 @@ class DesktopMarksResponse(Wire, omit_defaults=False, frozen=True, kw_only=True)
 
 
 class DesktopMarksQuery(Wire, frozen=True, kw_only=True):
+    """``screenshot_id`` is that of a screenshot with marks."""
+
     screenshot_id: str

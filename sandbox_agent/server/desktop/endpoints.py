@@ -16,6 +16,8 @@ _DONE = wire.DesktopActionResponse(ok=True)
 
 
 class ClipboardQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``selection`` is ``clipboard`` unless it is given."""
+
     selection: wire.DesktopSelection | None = None
 
 

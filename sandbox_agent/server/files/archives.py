@@ -19,12 +19,14 @@ MEDIA = tuple(DOWNLOAD_TYPES.values())
 
 
 class UploadQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The folder that the archive is extracted to."""
+    """``path`` is the folder that the archive is extracted to; it is made where it is missing."""
 
     path: str = "."
 
 
 class DownloadQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The archive has one member at its top: what ``path`` is called."""
+
     path: str
     format: Literal["tar", "tar.gz", "zip"] = "tar"
 

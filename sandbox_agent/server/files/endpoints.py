@@ -25,10 +25,19 @@ _MOST = 1_000_000
 
 
 class PathQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``path`` is absolute, or from the home folder."""
+
     path: str
 
 
 class EntriesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``recursive`` lists what is in folders too, each after its folder; ``depth`` levels of them, 1 being this one.
+
+    ``glob`` (``*``, ``?``, ``[...]``, ``**``) is held against names or, with a ``/`` in it, against paths below
+    ``path``. A page has ``limit`` entries (all; 100,000 of a recursive listing); ``cursor`` is the ``Next-Cursor`` of
+    the page before.
+    """
+
     path: str = "."
     recursive: bool = False
     depth: Annotated[int, msgspec.Meta(ge=1, le=_MOST)] | None = None
@@ -38,6 +47,8 @@ class EntriesQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeleteQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder that is not empty is deleted only with ``recursive``."""
+
     path: str
     recursive: bool | None = None
 

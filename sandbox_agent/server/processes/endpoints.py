@@ -22,13 +22,13 @@ _DAY_MS = 86_400_000
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Those of one owner, or all."""
+    """``owner`` leaves out what others started; what clients start is the ``user``'s."""
 
     owner: ProcessOwner | None = None
 
 
 class SignalQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """For how many milliseconds the end is waited for."""
+    """``wait_ms`` is for how long the end is waited for: 2,000 after a stop, 1,000 after a kill, unless given."""
 
     wait_ms: Annotated[int, msgspec.Meta(ge=0, le=_DAY_MS)] | None = None
 

@@ -39,7 +39,10 @@ _frames: msgspec.json.Decoder[TerminalClientFrame] = msgspec.json.Decoder(Termin
 
 
 class TerminalQuery(SocketQuery, frozen=True, kw_only=True):
-    """``offset`` is the byte of the output to go on at; without it, or when it is gone, the screen is drawn."""
+    """``offset`` is the byte of the output to go on at; without it, or when it is gone, the screen is drawn.
+
+    ``access_token`` is for browsers, which cannot set headers here.
+    """
 
     offset: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
 
