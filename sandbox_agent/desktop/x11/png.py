@@ -1,35 +1,44 @@
 """PNG of screens: small and fast.
 
-A screen is text and flat areas, which compress best as they are, and pictures, which compress best as differences
-(PNG's filters, RFC 2083, 6). Bands of rows are told apart by how many colours they have; bands are filtered side
-by side, and compressed side by side to flushed parts of one deflate stream (RFC 1951, 3.2.4), each with the end of what
-comes before it as its dictionary.
+A screen is text and flat areas, and pictures. Bands of rows are filtered, side by side, for what they are, and then,
+side by side, compressed as what they are: to flushed parts of one deflate stream (RFC 1951, 3.2.4), each with the end
+of what comes before it as its dictionary.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from PIL import Image
 from zlib_ng import zlib_ng
 
-from sandbox_agent.desktop.x11.saving import saved
+from sandbox_agent.desktop.x11 import filters
+from sandbox_agent.desktop.x11.filters import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from PIL import Image
+
+    from sandbox_agent.desktop.x11.filters import Band
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BAND_ROWS = 36
-SAMPLED = 4  # of so many rows one is looked at
-PICTURE = 0.1  # from so many colours a pixel on, a band is taken for a picture
-LEVEL = 7
 WINDOW = 1 << 15
+TRIED = 8  # what is tried is so small a part of a band
+QUICK = 3
 ZLIB_HEADER = b"\x78\x9c"
-UNFILTERED = b"\x00"
+LAST = b"\x03\x00"  # an empty last block of deflate's
+
+# Where nothing comes again, a search for it takes eight times as long as all else, and finds what only costs room.
+LEVELS = {
+    Kind.PLAIN: (6, zlib.Z_DEFAULT_STRATEGY),
+    Kind.MIXED: (7, zlib.Z_FILTERED),
+    Kind.NOISE: (7, zlib.Z_RLE),
+}
 
 WORKERS = min(4, len(os.sched_getaffinity(0)))
 
@@ -39,15 +48,12 @@ _parts = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="png")
 def encode_png(image: Image.Image) -> bytes:
     """``image`` (RGB) as a PNG file."""
     width, height = image.size
-    bands = [image.crop((0, y, width, min(y + BAND_ROWS, height))) for y in range(0, height, BAND_ROWS)]
-    filtered = list(_parts.map(_filter, bands))
-    share = -(-len(bands) // WORKERS)
-    starts = range(0, len(bands), share)
-    parts = list(_parts.map(lambda at: _deflate(filtered, at, at + share), starts))
+    bands = list(_parts.map(lambda y: _band(image, y, min(y + BAND_ROWS, height)), range(0, height, BAND_ROWS)))
+    parts = list(_parts.map(lambda part: _deflate(bands, part), _together(bands)))
     check = zlib_ng.adler32(b"")
-    for rows, _ in filtered:
-        check = zlib_ng.adler32(rows, check)
-    data = b"".join([ZLIB_HEADER, *parts, struct.pack(">I", check)])
+    for band in bands:
+        check = zlib_ng.adler32(band.rows, check)
+    data = b"".join([ZLIB_HEADER, *parts, LAST, struct.pack(">I", check)])
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"".join([SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
 
@@ -57,45 +63,33 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join([struct.pack(">I", len(data)), kind, data, struct.pack(">I", check)])
 
 
-def _filter(band: Image.Image) -> tuple[bytes, bool]:
-    """The filtered rows of a band, and whether it is a picture."""
-    picture = _is_picture(band)
-    return (_filtered(band) if picture else _plain(band)), picture
+def _band(image: Image.Image, top: int, bottom: int) -> Band:
+    band = filters.band(image, top, bottom)
+    return dataclasses.replace(band, kind=Kind.MIXED) if band.kind is Kind.NOISE and _repeats(band.rows) else band
 
 
-def _deflate(bands: list[tuple[bytes, bool]], start: int, end: int) -> bytes:
-    """The part of the stream for some of the bands; it goes on from what comes before them."""
-    own = bands[start:end]
-    strategy = zlib.Z_FILTERED if 2 * sum(picture for _, picture in own) > len(own) else zlib.Z_DEFAULT_STRATEGY
-    before = bands[start - 1][0][-WINDOW:] if start else b""
-    deflate = zlib_ng.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, 9, strategy, before)
-    parts = [deflate.compress(rows) for rows, _ in own]
-    parts.append(deflate.flush(zlib.Z_FINISH if end >= len(bands) else zlib.Z_SYNC_FLUSH))
-    return b"".join(parts)
+def _repeats(rows: bytes) -> bool:
+    """Whether a search for what comes again pays after all: of grey pixels, say. Tried with a little of it."""
+    tried = rows[: len(rows) // TRIED]
+    searched = zlib_ng.compressobj(QUICK, zlib.DEFLATED, -zlib.MAX_WBITS, 9)
+    plain = zlib_ng.compressobj(QUICK, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_RLE)
+    found, alone = (len(deflate.compress(tried) + deflate.flush()) for deflate in (searched, plain))
+    return found < alone
 
 
-def _is_picture(band: Image.Image) -> bool:
-    rows = max(1, band.height // SAMPLED)
-    sample = band.resize((band.width, rows), Image.Resampling.NEAREST)
-    return sample.getcolors(int(band.width * rows * PICTURE)) is None
+def _together(bands: list[Band]) -> list[range]:
+    """The bands that are compressed in one go: of one kind, and no more than each thread's share."""
+    share = -(-len(bands) // WORKERS)
+    found = []
+    for _, same in groupby(range(len(bands)), key=lambda at: bands[at].kind):
+        numbers = list(same)
+        found += [range(at, min(at + share, numbers[-1] + 1)) for at in range(numbers[0], numbers[-1] + 1, share)]
+    return found
 
 
-def _plain(band: Image.Image) -> bytes:
-    data = memoryview(band.tobytes())
-    stride = band.width * 3
-    return b"".join([part for at in range(0, len(data), stride) for part in (UNFILTERED, data[at : at + stride])])
-
-
-def _filtered(band: Image.Image) -> bytes:
-    """Rows with the filters that Pillow's encoder chooses: stored, not compressed, they are taken out of its file."""
-    file = memoryview(saved(band, "PNG", compress_level=0))
-    return zlib_ng.decompress(b"".join(_image_data(file)))
-
-
-def _image_data(file: memoryview) -> Iterator[memoryview]:
-    at = len(SIGNATURE)
-    while at < len(file):
-        (length,) = struct.unpack_from(">I", file, at)
-        if bytes(file[at + 4 : at + 8]) == b"IDAT":
-            yield file[at + 8 : at + 8 + length]
-        at += 12 + length
+def _deflate(bands: list[Band], part: range) -> bytes:
+    """A part of the stream; it goes on from what comes before it."""
+    level, strategy = LEVELS[bands[part.start].kind]
+    before = bands[part.start - 1].rows[-WINDOW:] if part.start else b""
+    deflate = zlib_ng.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, 9, strategy, before)
+    return b"".join([*(deflate.compress(bands[at].rows) for at in part), deflate.flush(zlib.Z_SYNC_FLUSH)])

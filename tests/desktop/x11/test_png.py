@@ -8,7 +8,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageChops
 
 from sandbox_agent.desktop.x11.png import BAND_ROWS, encode_png
 
@@ -40,6 +40,38 @@ def test_any_image_comes_back(width: int, height: int, pattern: bytes) -> None:
     size = width * height * 3
     image = Image.frombytes("RGB", (width, height), (pattern * (size // len(pattern) + 1))[:size])
     assert read(encode_png(image)).tobytes() == image.tobytes()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["flat", "noise", "waves"]), st.integers(0, 150), st.integers(0, 120), st.integers(1, 150)
+        ),
+        max_size=6,
+    )
+)
+def test_any_screen_comes_back(windows: list[tuple[str, int, int, int]]) -> None:
+    """Of windows with text, pictures and nothing in them, one above another: parts of all kinds in one stream."""
+    image = Image.new("RGB", (160, 130), "#eeeeee")
+    for kind, x, y, size in windows:
+        if kind == "noise":
+            image.paste(noise(size, size), (x, y))
+        elif kind == "waves":
+            image.paste(Image.radial_gradient("L").resize((size, size)).convert("RGB"), (x, y))
+        else:
+            image.paste("#202020", (x, y, x + size, y + size))
+    assert read(encode_png(image)).tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("sigma", [4, 20])
+def test_a_picture_is_no_larger_than_what_pillow_makes_of_it(sigma: int) -> None:
+    """A whole screen of it: what Pillow searches for repetitions in vain."""
+    grain = Image.effect_noise((400, 300), sigma)
+    waves = Image.radial_gradient("L").resize((400, 300))
+    image = Image.merge("RGB", [ImageChops.add(waves, grain, 2), grain, ImageChops.add(grain, waves, 3)])
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    assert len(encode_png(image)) <= len(file.getvalue())
 
 
 def test_text_is_no_larger_than_what_pillow_makes_of_it() -> None:
