@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,13 @@ MOST_NOTCHES = 1000
 DRAG_STEPS = 16
 DRAG_PAUSE = 0.004
 """Seconds between the steps of a drag: toolkits begin one only after they have seen the pointer move."""
+THAW_SECONDS = 1.0
+THAW_STEP = 0.002
+"""Seconds for which an action is waited for, and between two looks.
+
+A press in a window freezes the pointer until the window manager has seen it (X11 protocol, 9, GrabButton). What the X
+server keeps back meanwhile it tells with the place of the last move, so nothing else may be done before."""
+BUTTON_MASKS = {number: 1 << (7 + number) for number in range(1, 6)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +61,11 @@ class Mouse:
         self._keyboard = keyboard
 
     async def position(self) -> Pointer:
-        return await self._do(lambda _: None)
+        return (await self._display.call(_look))[0]
 
     async def move(self, x: int, y: int) -> Pointer:
         self._check(x, y)
-        return await self._do(lambda c: self._devices.move(c, x, y))
+        return await self._do(lambda c: self._devices.move(c, x, y), (x, y))
 
     async def click(
         self, x: int, y: int, button: str = "left", count: int = 1, modifiers: Iterable[str] = ()
@@ -77,7 +85,7 @@ class Mouse:
         held = tuple(modifiers)
         context: AbstractAsyncContextManager[None] = self._keyboard.holding(held) if held else nullcontext()
         async with context:
-            return await self._do(act)
+            return await self._do(act, (x, y))
 
     async def down(self, button: str = "left", x: int | None = None, y: int | None = None) -> Pointer:
         return await self._press(button, x, y, True)
@@ -97,7 +105,7 @@ class Mouse:
                 self._devices.move(connection, x, y)
             self._devices.button(connection, number, down)
 
-        return await self._do(act)
+        return await self._do(act, None if x is None or y is None else (x, y))
 
     async def drag(self, start: tuple[int, int], end: tuple[int, int], button: str = "left") -> Pointer:
         """Press at ``start``, go to ``end`` in steps, release there."""
@@ -112,7 +120,7 @@ class Mouse:
                 await self._do(lambda c, x=x, y=y: self._devices.move(c, x, y))  # type: ignore[misc]
             await asyncio.sleep(DRAG_PAUSE)
         finally:
-            released = await self._do(lambda c: self._devices.button(c, number, False))
+            released = await self._do(lambda c: self._devices.button(c, number, False), end)
         return released
 
     async def scroll(self, x: int, y: int, dx: int = 0, dy: int = 0) -> Pointer:
@@ -133,24 +141,41 @@ class Mouse:
                     self._devices.button(connection, number, True)
                     self._devices.button(connection, number, False)
 
-        return await self._do(act)
+        return await self._do(act, (x, y))
 
     def _check(self, x: int, y: int) -> None:
         width, height = self._display.size
         if not (0 <= x < width and 0 <= y < height):
             raise DesktopInvalidAction(f"{x}, {y} is not on the screen of {width}x{height} pixels")
 
-    async def _do(self, act: Callable[[Connection], None]) -> Pointer:
-        def whole(connection: Connection) -> Pointer:
+    async def _do(self, act: Callable[[Connection], None], to: tuple[int, int] | None = None) -> Pointer:
+        """Where the pointer is afterwards: at ``to``, with the buttons down that are held, unless a program has it."""
+
+        def whole(connection: Connection) -> tuple[Pointer, int]:
             act(connection)
-            found = requests.QueryPointer(display=connection, window=connection.root)
-            window = client_of(connection, found.child) if found.child else None
-            return Pointer(x=found.root_x, y=found.root_y, screen=0, window=str(window) if window else None)
+            return _look(connection)
 
         try:
-            return await self._display.call(whole)
+            pointer, down = await self._display.call(whole)
+            until = time.monotonic() + THAW_SECONDS
+            while not self._done(pointer, down, to) and time.monotonic() < until:
+                await asyncio.sleep(THAW_STEP)
+                pointer, down = await self._display.call(_look)
         except XError as error:
             raise DesktopInputFailed(f"the X server refused: {error}") from error
+        return pointer
+
+    def _done(self, pointer: Pointer, down: int, to: tuple[int, int] | None) -> bool:
+        held = sum(BUTTON_MASKS.get(number, 0) for number in self._devices.held_buttons)
+        return down == held and to in {None, (pointer.x, pointer.y)}
+
+
+def _look(connection: Connection) -> tuple[Pointer, int]:
+    """Where the pointer is, and the mask of the buttons that are down."""
+    found = requests.QueryPointer(display=connection, window=connection.root)
+    window = client_of(connection, found.child) if found.child else None
+    pointer = Pointer(x=found.root_x, y=found.root_y, screen=0, window=str(window) if window else None)
+    return pointer, found.mask & sum(BUTTON_MASKS.values())
 
 
 def _button(name: str) -> int:

@@ -72,6 +72,16 @@ async def test_clicks_come_in_their_number(x11: X11, screen: Screen, tmp_path: P
     await recorder.count(3, "ButtonRelease")
 
 
+async def test_clicks_one_after_the_other_arrive_each_at_its_place(x11: X11, screen: Screen, tmp_path: Path) -> None:
+    """The window manager holds each press back until it has seen it; what comes next must not move or change it."""
+    recorder = await Recorder.start(x11, screen, tmp_path)
+    places = [recorder.at(40 + 10 * step, 200 - step) for step in range(20)]
+    for number, place in enumerate(places):
+        await x11.mouse.click(*place, modifiers=("ctrl",) if number % 2 else ())
+    events = await recorder.count(40, *BOTH)
+    assert [(e["x"], e["y"]) for e in events] == [place for place in places for _ in BOTH]
+
+
 async def test_modifiers_are_held_during_a_click_only(x11: X11, screen: Screen, tmp_path: Path) -> None:
     recorder = await Recorder.start(x11, screen, tmp_path)
     await x11.mouse.click(*recorder.at(50, 200), modifiers=("ctrl", "shift"))
