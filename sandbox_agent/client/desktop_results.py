@@ -76,10 +76,6 @@ class Screenshot:
             self.image.save(file)
         return file
 
-    def to_screen(self, x: int, y: int) -> tuple[int, int]:
-        """The pixel of the screen that its pixel ``x``, ``y`` shows."""
-        return self.region.x + int(x / self.scale), self.region.y + int(y / self.scale)
-
     def __repr__(self) -> str:
         return f"<Screenshot {self.id} {self.format} {self.width}x{self.height} {len(self.data)} bytes>"
 
