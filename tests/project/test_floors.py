@@ -155,6 +155,7 @@ EXTRAS = {
     "sandbox_agent.journal": ("postgres",),
     "sandbox_agent.client.desktop_results": ("desktop",),  # screenshots as Pillow images
     "sandbox_agent.client": ("jupyter",),  # finds the Jupyter Server it runs in
+    "sandbox_agent.desktop.a11y": ("desktop", "a11y"),
     "sandbox_agent.desktop": ("desktop", "webrtc"),
     "sandbox_agent.files.archive_spool": ("zstd",),
     "sandbox_agent_jupyter": ("jupyter", "widgets"),
