@@ -106,6 +106,11 @@ class _Looker:
 
     async def _tell(self, offset: int | None) -> None:
         """The output, at the client's pace. One that is so slow that some is gone gets the screen drawn anew."""
+        while not await self._show(offset):
+            offset = None
+
+    async def _show(self, offset: int | None) -> bool:
+        """The output from ``offset`` on; true when that was all, false when some was gone before it could be sent."""
         view = await self._begin(offset)
         skip = view.skip
         journal = self._terminal.log.journal
@@ -113,16 +118,14 @@ class _Looker:
         async with aclosing(cast("AsyncGenerator[list[Segment] | Reset, None]", batches)) as source:
             async for batch in source:
                 if isinstance(batch, Reset):
-                    break
+                    return False
                 data = b"".join([payload for segment in batch for payload in segment.payloads])
                 await self._socket.send(data[skip:])
                 skip = 0
-            else:
-                ended = await self._process.wait()
-                await self._say(TerminalExit(exit_code=ended.code, signal=ended.signal))
-                await self._socket.close()
-                return
-        await self._tell(None)
+        ended = await self._process.wait()
+        await self._say(TerminalExit(exit_code=ended.code, signal=ended.signal))
+        await self._socket.close()
+        return True
 
     async def _begin(self, offset: int | None) -> View:
         terminal = self._terminal
