@@ -20,13 +20,16 @@ from hosts import Bench, ours, reference, reference_program
 from measures import MEASURES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hosts import Host
+    from measures import Measure
 
 Results = dict[str, dict[str, dict[str, float]]]  # measure -> number -> host -> median
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(about: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a fifth of the work, one round")
     parser.add_argument("--rounds", type=int, help="how often each measure is run on each server (default 3)")
     parser.add_argument("--only", action="append", metavar="NAME", help="measures whose name holds this; repeatable")
@@ -37,9 +40,9 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(bench: Bench, hosts: list[Host], options: argparse.Namespace) -> Results:
+def measure(bench: Bench, hosts: list[Host], options: argparse.Namespace, measures: Sequence[Measure]) -> Results:
     rounds = options.rounds or (1 if options.quick else 3)
-    chosen = [m for m in MEASURES if not options.only or any(word in m.name for word in options.only)]
+    chosen = [m for m in measures if not options.only or any(word in m.name for word in options.only)]
     results: Results = {}
     for what in chosen:
         print(f"\n{what.name}: {what.about}", flush=True)
@@ -66,8 +69,9 @@ def show(numbers: dict[str, dict[str, float]]) -> None:
         print(f"  {number:<34}{cells}{ratio}", flush=True)
 
 
-def main() -> int:
-    options = arguments()
+def main(measures: Sequence[Measure] = MEASURES, about: str | None = __doc__) -> int:
+    """Measure what the command line asks for of ``measures``."""
+    options = arguments(about)
     hosts = []
     if options.host != "ours":
         hosts.append(reference(options.reference or reference_program()))
@@ -82,7 +86,7 @@ def main() -> int:
         "kernel": platform.release(),
     }
     print("; ".join(f"{name}: {value}" for name, value in machine.items()))
-    results = measure(bench, hosts, options)
+    results = measure(bench, hosts, options, measures)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
     return 0
