@@ -27,6 +27,8 @@ _HOLD = 32  # pidfds held at once while waiting for a tree, whatever its size
 _RESCAN = 0.05  # s between looks at what does not die
 _SETTLE = 0.25  # s that those who have just ended wait for each other, to share a look at the table
 _HANG_UP = 0.3  # s that a terminal's programs have for an orderly end before it is hung up
+_DOUBT = 2.0  # s for which somebody amid an exec, who may be of the tree, is waited for; it takes microseconds
+_AGAIN = 0.002  # s until it is looked at again
 _GIVE_UP = 10.0  # s of SIGKILL after which a process sits in the kernel and cannot be ended by anyone
 
 
@@ -214,11 +216,12 @@ class Child:
             await asyncio.sleep(_SETTLE)
             if self._ending is not None or self._gone:
                 return
-            members = proctree.tree(await self._census.take(), self.token, known, self.pid)
+            rows = await self._census.take()
+            members = proctree.tree(rows, self.token, known, self.pid)
             if self._ending is not None or self._gone:
                 return
             others = [(row, 0) for row in members if row.pid != self.pid and not row.dead]
-            clean = 0 if others else clean + 1
+            clean = 0 if others or proctree.doubtful(rows, members, self.start) else clean + 1
             if others:
                 wanted = 2
                 held = await self._loop.run_in_executor(self._census.executor, _strike_all, [], others)
@@ -257,7 +260,7 @@ class Child:
     async def _end(self) -> None:
         known: set[tuple[int, int]] = set()
         asked: set[tuple[int, int]] = set()
-        clean, wanted = 0, 1
+        clean, wanted, doubted = 0, 1, 0.0
         while clean < wanted:
             done = self.exit is not None
             rows = await self._census.take()
@@ -269,7 +272,11 @@ class Child:
                     self._loop.call_later(_HANG_UP, self._hang_up)
             alive = await self._strike(members, killing=killing, asked=asked)
             if done and not alive:
-                clean += 1
+                doubted = doubted or self._loop.time()
+                if proctree.doubtful(rows, members, self.start) and self._loop.time() < doubted + _DOUBT:
+                    await asyncio.sleep(_AGAIN)
+                else:
+                    clean += 1
                 continue
             if self._loop.time() > self._kill_at + _GIVE_UP:
                 log.error("tree of %s (pid %d) does not die", self.owner, self.pid)

@@ -14,14 +14,20 @@ import time
 
 _MARKER = b"SANDBOX_AGENT_SPAWN="
 _AFTER_COMM = 20  # fields of /proc/PID/stat after the command's name, up to the start time (proc_pid_stat(5))
+_THREADS, _ENV_START, _ENV_END = 17, 47, 48  # places after the command's name
 _PAGE = 65536
+_ROUNDS = 8
 _KEEPER_GRACE = 1.0
+_KEEPER_DOUBT = 2.0
 
 
 class Process:
-    """One row of the table. ``start`` is in clock ticks since boot; with ``pid`` it names a process for good."""
+    """One row of the table. ``start`` is in clock ticks since boot; with ``pid`` it names a process for good.
 
-    __slots__ = ("pgrp", "pid", "ppid", "sid", "spawns", "start", "state")
+    ``unclear`` is who was amid an ``exec``: nobody can tell then what it carries in its environment.
+    """
+
+    __slots__ = ("pgrp", "pid", "ppid", "sid", "spawns", "start", "state", "threads", "unclear")
 
     def __init__(self, pid: int, stat: bytes) -> None:
         fields = stat[stat.rindex(b")") + 2 :].split(None, _AFTER_COMM)
@@ -30,31 +36,35 @@ class Process:
         self.ppid = int(fields[1])
         self.pgrp = int(fields[2])
         self.sid = int(fields[3])
+        self.threads = int(fields[_THREADS])
         self.start = int(fields[19])
         self.spawns = b""
+        self.unclear = False
 
     @property
     def dead(self) -> bool:
-        """Ended, whether its parent has asked or not."""
-        return self.state in (b"Z", b"X")
+        """Ended, whether its parent has asked or not. A zombie whose first thread alone has ended goes on."""
+        return self.state == b"X" or (self.state == b"Z" and self.threads <= 1)
 
 
-def _slurp(path: str) -> bytes:
-    """The file's bytes; nothing when the process is gone or not ours to see."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.read(fd, _PAGE)
         if len(data) == _PAGE:
             while more := os.read(fd, _PAGE):
                 data += more
-    except OSError:
-        return b""
     finally:
         os.close(fd)
     return data
+
+
+def _slurp(path: str) -> bytes:
+    """The file's bytes; nothing when the process is gone or not ours to see."""
+    try:
+        return _read(path)
+    except OSError:
+        return b""
 
 
 def look(pid: int) -> Process | None:
@@ -69,8 +79,36 @@ def stat_fields(pid: int) -> list[bytes] | None:
     return stat[stat.rindex(b")") + 2 :].split() if stat else None
 
 
-def _spawns(pid: int) -> bytes:
-    environ = b"\0" + _slurp(f"/proc/{pid}/environ")
+def _environ(pid: int) -> bytes | None:
+    """The environment; None amid an ``exec``.
+
+    The kernel gives the process its new memory first and says where in it the environment is last. Whoever reads in
+    between reads nothing, as of a process that has no environment; /proc/PID/stat tells the two apart.
+    """
+    path = f"/proc/{pid}/environ"
+    try:
+        if environ := _read(path):
+            return environ
+        fields = stat_fields(pid)
+        if fields is None or (fields[_ENV_START] == fields[_ENV_END] != b"0"):
+            return b""
+        return _read(path) or None  # the exec may be over by now
+    except OSError:
+        return b""
+
+
+def inspect(pid: int) -> Process | None:
+    """As `look`, and what it carries in its environment."""
+    process = look(pid)
+    if process is not None and process.pgrp and not process.dead:  # neither a kernel thread nor without memory to read
+        environ = _environ(pid)
+        process.unclear = environ is None
+        process.spawns = _spawns(environ or b"")
+    return process
+
+
+def _spawns(environ: bytes) -> bytes:
+    environ = b"\0" + environ
     at = environ.find(b"\0" + _MARKER)
     if at < 0:
         return b""
@@ -79,14 +117,28 @@ def _spawns(pid: int) -> bytes:
 
 
 def table(since: int = 0) -> list[Process]:
-    """All processes that started at or after ``since``; older ones cannot descend from a spawn made then."""
+    """All processes that started at or after ``since``; older ones cannot descend from a spawn made then.
+
+    Who starts while it is read is in it too, for whoever started it may be gone before it is looked at.
+    """
     found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208  # pathlib is too heavy for the keeper
-        if name.isdigit() and (process := look(int(name))) is not None and process.start >= since:
-            if process.pgrp and not process.dead:  # neither a kernel thread nor without memory to read
-                process.spawns = _spawns(process.pid)
-            found.append(process)
+    seen: set[str] = set()
+    for _ in range(_ROUNDS):
+        listed = os.listdir("/proc")  # noqa: PTH208  # pathlib is too heavy for the keeper
+        names = [name for name in listed if name.isdigit() and name not in seen]
+        for name in names:
+            if (process := inspect(int(name))) is not None:
+                seen.add(name)
+                if process.start >= since:
+                    found.append(process)
+        if not names:
+            break
     return found
+
+
+def doubtful(processes: list[Process], members: list[Process], since: int = 0) -> bool:
+    """Whether somebody may belong to the tree of ``members`` of whom it could not be seen."""
+    return any(process.unclear and process.start >= since and process not in members for process in processes)
 
 
 def children_of_self() -> list[int]:
@@ -159,9 +211,12 @@ def _end_all(token: bytes) -> None:
     known: set[tuple[int, int]] = set()
     asked: set[tuple[int, int]] = set()
     clean = 0
-    while clean < 2:  # noqa: PLR2004  # one look may miss what forks while the table is read
-        alive = [process for process in tree(table(), token, known) if not process.dead]
-        clean = 0 if alive else clean + 1
+    while clean < 2:  # noqa: PLR2004  # who has lost the marker is known only by parents seen before
+        rows = table()
+        members = tree(rows, token, known)
+        alive = [process for process in members if not process.dead]
+        doubt = doubtful(rows, members) and time.monotonic() < kill_at + _KEEPER_DOUBT
+        clean = 0 if alive or doubt else clean + 1
         killing = time.monotonic() >= kill_at
         for process in alive:
             if killing or (process.pid, process.start) not in asked:
@@ -169,7 +224,7 @@ def _end_all(token: bytes) -> None:
                 fd = strike(process, signal.SIGKILL if killing else signal.SIGTERM)
                 if fd is not None:
                     os.close(fd)
-        if alive:
+        if alive or doubt:
             time.sleep(0.01)
 
 

@@ -146,6 +146,53 @@ async def test_waiting_for_the_deaf_costs_nothing(supervisor: Supervisor) -> Non
     assert len(looks) < 12
 
 
+@pytest.mark.parametrize("way", ["end", "settle"])
+async def test_who_is_amid_an_exec_is_not_left_behind(supervisor: Supervisor, way: str) -> None:
+    """Its parent has gone, it left the group, and its environment cannot be read yet: it is looked at again."""
+    child = await supervisor.spawn(program("daemons.py", "1", "gone"), owner="test")
+    await line(child)
+    await child.wait()
+    (daemon,) = survivors(child.token.decode())
+    take = supervisor._census.take
+    looks: list[int] = []
+
+    async def blurred() -> list[proctree.Process]:
+        rows = await take()
+        looks.append(1)
+        for row in rows:
+            if row.pid == daemon and len(looks) <= 3:
+                row.spawns, row.unclear = b"", True
+        return rows
+
+    supervisor._census.take = blurred  # type: ignore[method-assign]
+    if way == "settle":
+        settling = asyncio.ensure_future(child.settle())
+        await eventually(lambda: len(looks) > 3 or settling.done(), within=60)
+        assert not settling.done()
+    await child.end(0)
+    assert not survivors(child.token.decode())
+    assert len(looks) > 3
+
+
+async def test_who_stays_amid_an_exec_does_not_hold_up_an_end(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger whose program lies on a disk that does not answer."""
+    monkeypatch.setattr("sandbox_agent.supervisor.child._DOUBT", 0.05)
+    child = await supervisor.spawn(shell("exit 0"), owner="test")
+    stranger = await supervisor.spawn(shell("exec sleep 1000"), owner="test")
+    take = supervisor._census.take
+
+    async def blurred() -> list[proctree.Process]:
+        rows = await take()
+        for row in rows:
+            row.unclear |= row.pid == stranger.pid
+        return rows
+
+    supervisor._census.take = blurred  # type: ignore[method-assign]
+    assert await asyncio.wait_for(child.end(0), 60) == Exit(0, None)
+
+
 async def test_who_flees_from_the_question_does_not_escape_the_kill(supervisor: Supervisor) -> None:
     """A process that answers SIGTERM by forking away into a new session is found again."""
     child = await supervisor.spawn(program("respawn.py"), owner="test")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,9 @@ from sandbox_agent.supervisor import proctree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+AGAIN = 'exec /bin/sh -c "$0" "$0"'
 
 
 @pytest.fixture
@@ -50,6 +55,76 @@ def test_the_table_leaves_out_who_started_before(sleeper: subprocess.Popen[bytes
     assert mine is not None
     assert 1 not in {found.pid for found in proctree.table(mine.start)} or mine.start == 0
     assert sleeper.pid in {found.pid for found in proctree.table(mine.start)}
+
+
+def test_who_is_amid_an_exec_is_never_taken_for_a_stranger() -> None:
+    """A program that executes itself without end: a look shows its marker, or that it could not be seen."""
+    process = subprocess.Popen(["/bin/sh", "-c", AGAIN, AGAIN], env={"SANDBOX_AGENT_SPAWN": "me.7/"})
+    try:
+        looks = 0
+        unclear = False
+        deadline = time.monotonic() + 60
+        while (not unclear or looks < 1000) and time.monotonic() < deadline:
+            found = proctree.inspect(process.pid)
+            assert found is not None
+            assert found.spawns == (b"" if found.unclear else b"me.7/")
+            unclear |= found.unclear
+            looks += 1
+        assert unclear
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_who_has_no_environment_is_clear() -> None:
+    process = subprocess.Popen(["sleep", "1000"], env={})
+    try:
+        found = proctree.inspect(process.pid)
+        assert found is not None
+        assert (found.spawns, found.unclear) == (b"", False)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_who_starts_while_the_table_is_read_is_in_it(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a first listing that came too early for it."""
+    listed = os.listdir
+    without = [name for name in listed("/proc") if name != str(sleeper.pid)]
+    listings = [without]
+    monkeypatch.setattr(os, "listdir", lambda path: listings.pop() if listings else listed(path))
+    found = [found.pid for found in proctree.table()]
+    assert found.count(sleeper.pid) == 1
+    assert found.count(os.getpid()) == 1
+
+
+def test_a_process_whose_first_thread_alone_has_ended_is_not_dead() -> None:
+    """The kernel shows it as a zombie (proc_pid_stat(5))."""
+    program = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", program])
+    try:
+        deadline = time.monotonic() + 60
+        while (found := proctree.look(process.pid)) is None or found.state != b"Z":
+            assert time.monotonic() < deadline
+        assert not found.dead
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_doubt_is_about_the_young_of_whom_nothing_is_known() -> None:
+    member, stranger = row(10, 1, 10), row(11, 1, 11)
+    member.unclear = True
+    assert not proctree.doubtful([member, stranger], [member])
+    stranger.unclear = True
+    assert proctree.doubtful([member, stranger], [member])
+    assert not proctree.doubtful([member, stranger], [member], since=100)
 
 
 def test_a_tree_is_marker_session_and_descent() -> None:
