@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..support import desktop_app
 from ..support.server import serve
 
 if TYPE_CHECKING:
@@ -26,8 +27,14 @@ CASES = sorted(path.stem for path in (HERE / "cases").glob("[!_]*.mjs"))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server with a token, for all cases of this worker."""
-    with serve(tmp_path_factory.mktemp("server"), token=secrets.token_hex(16)) as running:
+    """One server with a token, for all cases of this worker; what is opened on its desktop is written down."""
+    home = tmp_path_factory.mktemp("server")
+    opener = home / "bin" / "xdg-open"
+    opener.parent.mkdir()
+    opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >>"{home}/opened"\n')
+    opener.chmod(0o755)
+    path = f"{opener.parent}{os.pathsep}{os.environ['PATH']}"
+    with serve(home, token=secrets.token_hex(16), env={"PATH": path}) as running:
         yield running
 
 
@@ -53,6 +60,9 @@ def test_the_official_client(case: str, server: Server, tmp_path: Path) -> None:
         "CASE_URL": server.url,
         "CASE_TOKEN": server.token or "",
         "CASE_CWD": str(tmp_path),
+        "CASE_PYTHON": sys.executable,
+        "CASE_APP": desktop_app.__file__,
+        "CASE_OPENED": str(server.home / "opened"),
         "SANDBOX_AGENT_BIN": str(Path(sys.executable).with_name("sandbox-agent")),
         "XDG_DATA_HOME": str(tmp_path / "data"),
         "XDG_STATE_HOME": str(tmp_path / "state"),
