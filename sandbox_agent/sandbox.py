@@ -138,6 +138,7 @@ class Sandbox:
         self._running = False
         await self.sessions.stop()
         await self.servers.stop()
+        await self.desktop.recordings.close()
         await self.desktop.stop()
         await self.processes.close()
         await self.supervisor.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from sandbox_agent.desktop.deeds import Deeds
 from sandbox_agent.desktop.x11.geometry import Region
 from sandbox_agent.problems import DesktopInvalidAction
 from sandbox_agent.wire.desktop import DesktopClipboardResponse, DesktopMousePositionResponse
@@ -55,6 +56,7 @@ class Acts:
 
     def __init__(self, desktop: Desktop) -> None:
         self._desktop = desktop
+        self.deeds = Deeds()
 
     @property
     def _x11(self) -> X11:
@@ -80,7 +82,9 @@ class Acts:
             raise DesktopInvalidAction("clickCount must be at least 1")
         x, y = await self._target(request)
         modifiers = names_of(request.modifiers)
-        return _position(await self._x11.mouse.click(x, y, _button(request.button), count, modifiers))
+        pointer = await self._x11.mouse.click(x, y, _button(request.button), count, modifiers)
+        self.deeds.click(x, y)
+        return _position(pointer)
 
     async def _target(self, request: wire.DesktopMouseClickRequest | act.ClickAction) -> tuple[int, int]:
         """The screen's pixel that a click is for: told as such, by a mark, or by a node."""
@@ -99,7 +103,9 @@ class Acts:
 
     async def down(self, request: wire.DesktopMouseDownRequest | act.MouseDownAction) -> DesktopMousePositionResponse:
         x, y = self._maybe_point(request)
-        return _position(await self._x11.mouse.down(_button(request.button), x, y))
+        pointer = await self._x11.mouse.down(_button(request.button), x, y)
+        self.deeds.click(pointer.x, pointer.y)
+        return _position(pointer)
 
     async def up(self, request: wire.DesktopMouseUpRequest | act.MouseUpAction) -> DesktopMousePositionResponse:
         x, y = self._maybe_point(request)
@@ -116,7 +122,10 @@ class Acts:
         not_negative(request.end_x, request.end_y)
         start = self._point(request.screenshot_id, request.start_x, request.start_y)
         end = self._point(request.screenshot_id, request.end_x, request.end_y)
-        return _position(await self._x11.mouse.drag(start, end, _button(request.button)))
+        pointer = await self._x11.mouse.drag(start, end, _button(request.button))
+        self.deeds.click(*start)
+        self.deeds.click(*end)
+        return _position(pointer)
 
     async def scroll(self, request: wire.DesktopMouseScrollRequest | act.ScrollAction) -> DesktopMousePositionResponse:
         right, down = request.delta_x or 0, request.delta_y or 0
@@ -131,14 +140,18 @@ class Acts:
         if request.delay_ms is not None and request.delay_ms < 0:
             raise DesktopInvalidAction("delayMs must not be negative")
         await self._x11.keyboard.type(request.text, request.delay_ms or 0)
+        self.deeds.keys(request.text)
 
     async def press(self, request: wire.DesktopKeyboardPressRequest | act.KeyAction) -> None:
         key = _key(request.key)
-        await self._x11.keyboard.press(key, names_of(request.modifiers))
+        modifiers = tuple(names_of(request.modifiers))
+        await self._x11.keyboard.press(key, modifiers)
+        self.deeds.keys("+".join((*modifiers, key)))
 
     async def key_down(self, request: wire.DesktopKeyboardDownRequest | act.KeyDownAction) -> None:
         key = _key(request.key)
         await self._x11.keyboard.down(key)
+        self.deeds.keys(key)
 
     async def key_up(self, request: wire.DesktopKeyboardUpRequest | act.KeyUpAction) -> None:
         key = _key(request.key)

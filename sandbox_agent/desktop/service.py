@@ -17,6 +17,7 @@ from sandbox_agent.desktop.a11y.service import Accessibility
 from sandbox_agent.desktop.acts import Acts
 from sandbox_agent.desktop.frames import Frames
 from sandbox_agent.desktop.launch import Launcher
+from sandbox_agent.desktop.recording.service import Recordings
 from sandbox_agent.desktop.runtime import Runtime
 from sandbox_agent.desktop.streaming import Streaming
 from sandbox_agent.problems import (
@@ -70,6 +71,7 @@ class Desktop:
         self.a11y = Accessibility(self)
         self.stream = Streaming(self)
         self.options = options.DEFAULT  # of the start that was last
+        self.recordings = Recordings(self, self._state_dir)
         self._frames = Frames(self)
         self._processes = processes
         self._environ = environ
@@ -78,6 +80,7 @@ class Desktop:
         self._failure: Problem | None = None
         self._runtime: Runtime | None = None
         self._started_at: str | None = None
+        self._state_folder: Path | None = None  # of the start that was last
 
     # -- life cycle -----------------------------------------------------------------------------------------------
 
@@ -138,6 +141,7 @@ class Desktop:
     async def _start(self, wanted: options.Options, state: Path) -> None:
         self._state, self._failure = "starting", None
         self.options = wanted
+        self._state_folder = state
         self._runtime = Runtime(
             self._processes,
             screen=wanted.screen,
@@ -157,6 +161,9 @@ class Desktop:
         self._state = "active"
         self._started_at = datetime.now(UTC).isoformat()
 
+    def _state_dir(self) -> Path:
+        return self._state_folder or home.state_dir(None, self._environ)
+
     async def _give_up(self, problem: Problem) -> None:
         """After a failed start: leave nothing running, and tell why."""
         processes = self._parts_document()
@@ -167,6 +174,7 @@ class Desktop:
     async def _end(self) -> None:
         runtime = self._runtime
         if runtime is not None:
+            await self.recordings.finish()
             self._state = "stopping"
             await runtime.stop()
         self._runtime, self._started_at, self._state = None, None, "inactive"

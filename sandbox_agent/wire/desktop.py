@@ -329,11 +329,14 @@ class DesktopWaitResponse(Wire, omit_defaults=False, frozen=True, kw_only=True):
 
 
 class DesktopRecordingStartRequest(Wire, frozen=True, kw_only=True):
+    """``overlay`` (ours) draws clicks and keys, passwords among them, into the pictures."""
+
     fps: int | None = None
+    overlay: bool | None = None
 
 
 class DesktopRecordingInfo(Wire, frozen=True, kw_only=True):
-    """Times are RFC 3339."""
+    """Times are RFC 3339. One that ``failed`` was cut, and can be played as far as it got."""
 
     id: str
     status: DesktopRecordingStatus

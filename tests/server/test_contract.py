@@ -16,7 +16,6 @@ from ..support.shared import shared
 
 # Routes of 0.4.2 that are not served yet. It may only become shorter.
 MISSING_BELOW = (
-    "/v1/desktop/recording",
 )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sandbox_agent import problems as p
+from sandbox_agent.desktop.recording.service import MEDIA
 from sandbox_agent.server.call import MIB, Route, SocketRoute
-from sandbox_agent.server.desktop import endpoints, screenshots, signaling, stream, viewer
+from sandbox_agent.server.desktop import endpoints, recordings, screenshots, signaling, stream, viewer
 from sandbox_agent.wire import desktop as wire
 from sandbox_agent.wire import desktop_actions as actions_wire
 
@@ -397,4 +398,67 @@ _STREAM: tuple[Route, ...] = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*_LIFE, *_SEEING, *_MOUSE, *_KEYBOARD, *_WINDOWS, *_PROGRAMS, *_STREAM)
+_RECORDING: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path="/v1/desktop/recording/start",
+        endpoint=recordings.start,
+        summary="Record the desktop as MP4",
+        body=wire.DesktopRecordingStartRequest,
+        answers={200: wire.DesktopRecordingInfo},
+        problems=(*_SEES, p.Conflict, p.DesktopDependenciesMissing),
+        action=EXECUTE,
+    ),
+    Route(
+        method="POST",
+        path="/v1/desktop/recording/stop",
+        endpoint=recordings.stop,
+        summary="End the recording",
+        answers={200: wire.DesktopRecordingInfo},
+        problems=(p.Conflict, p.DesktopScreenshotFailed),
+        action=EXECUTE,
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/recordings",
+        endpoint=recordings.list_recordings,
+        summary="List the recordings, the oldest first",
+        answers={200: wire.DesktopRecordingListResponse},
+        problems=(p.DesktopScreenshotFailed,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/recordings/{id}",
+        endpoint=recordings.get,
+        summary="Tell about a recording",
+        answers={200: wire.DesktopRecordingInfo},
+        problems=(p.NotFound,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/desktop/recordings/{id}/download",
+        endpoint=recordings.download,
+        summary="Download a recording, as MP4, or made a GIF or WebM",
+        query=recordings.DownloadQuery,
+        answers={200: tuple(MEDIA.values()), 206: tuple(MEDIA.values()), 304: None},
+        problems=(
+            p.DesktopInvalidAction,
+            p.NotFound,
+            p.Conflict,
+            p.PreconditionFailed,
+            p.RangeNotSatisfiable,
+            p.DesktopScreenshotFailed,
+            p.DesktopDependenciesMissing,
+        ),
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/desktop/recordings/{id}",
+        endpoint=recordings.delete,
+        summary="Delete a recording",
+        answers={204: None},
+        problems=(p.NotFound, p.Conflict),
+    ),
+)
+
+ROUTES: tuple[Route, ...] = (*_LIFE, *_SEEING, *_MOUSE, *_KEYBOARD, *_WINDOWS, *_PROGRAMS, *_STREAM, *_RECORDING)
