@@ -150,6 +150,7 @@ def run_true(server: Server, scale: float) -> Numbers:
     count = max(50, int(300 * scale))
     body, headers = b'{"command":"true"}', "Content-Type: application/json\r\n"
     taken = []
+    before = server.cpu_us()
     with Connection(server) as connection:
         for _ in range(count):
             begun = time.perf_counter()
@@ -158,21 +159,25 @@ def run_true(server: Server, scale: float) -> Numbers:
             if status != 200:
                 raise RuntimeError(f"the command was answered {status}")
     taken.sort()
-    return {"p50, ms": taken[count // 2], "p99, ms": taken[int(count * 0.99)]}
+    cpu = (server.cpu_us() - before) / count
+    return {"p50, ms": taken[count // 2], "p99, ms": taken[int(count * 0.99)], "server CPU each, us": cpu}
 
 
 def _follow(server: Server, size: int, rate: float | None) -> Numbers:
     script = f"read go; yes {LINE} | head -c {size}"
     process = start(server, "sh", "-c", script, interactive=True)
     log = Log(server, process)
+    before = server.cpu_us()
     with Peak(server) as peak:
         begun = time.perf_counter()
         server.request("POST", f"/v1/processes/{process}/input", {"data": "go\n", "encoding": "text"})
         log.read(size, rate)
+    cpu = server.cpu_us() - before
     log.close()
     return {
         "MB/s": log.received / max(1e-9, log.last - begun) / 1e6,
         "lost, %": 100 * (1 - log.received / size),
+        "server CPU a MB, us": cpu / max(1.0, log.received / 1e6),
         "memory over idle, MiB": peak.mib,
     }
 
