@@ -55,6 +55,7 @@ from sandbox_agent.client.file_results import (
 )
 from sandbox_agent.client.fs import AsyncFileSystem, FileSystem
 from sandbox_agent.client.local import LocalServer
+from sandbox_agent.client.nodes import AsyncNode, Node, NodeList
 from sandbox_agent.client.permissions import AsyncPermissionWatch, PermissionWatch
 from sandbox_agent.client.process_results import LogEntry, ProcessInfo, ProcessList, RunResult, Screen
 from sandbox_agent.client.processes import AsyncProcess, AsyncProcesses, Process, Processes
@@ -90,6 +91,7 @@ __all__ = [
     "AsyncAcpServer",
     "AsyncDesktop",
     "AsyncFileSystem",
+    "AsyncNode",
     "AsyncPermissionWatch",
     "AsyncProcess",
     "AsyncProcesses",
@@ -123,6 +125,8 @@ __all__ = [
     "LogEntry",
     "MatchList",
     "NoServerFound",
+    "Node",
+    "NodeList",
     "PermissionInfo",
     "PermissionList",
     "PermissionWatch",

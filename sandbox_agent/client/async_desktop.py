@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from sandbox_agent.client import desktop_calls, desktop_commands
+from sandbox_agent.client import desktop_calls, desktop_commands, node_calls
 from sandbox_agent.client.calls import perform
 from sandbox_agent.client.desktop_calls import View
 from sandbox_agent.client.desktop_results import WindowList
+from sandbox_agent.client.nodes import AsyncNode, NodeList
 from sandbox_agent.client.windows import AsyncWindow
+from sandbox_agent.wire.desktop_a11y import DesktopFindQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,10 +73,11 @@ class AsyncDesktop:
         scale: float | None = None,
         region: Box | None = None,
         show_cursor: bool = False,
+        marks: bool = False,
     ) -> Screenshot:
         """See :meth:`Desktop.screenshot`."""
-        view = View(format, quality, scale, region, show_cursor)
-        return await self._driver.run(perform(desktop_calls.screenshot(view)))
+        view = View(format, quality, scale, region, show_cursor, marks)
+        return await self._driver.run(node_calls.screenshot(view))
 
     async def wait_idle(
         self,
@@ -111,6 +114,41 @@ class AsyncDesktop:
         info = await self._driver.run(desktop_commands.wait_for_window(title, window_class, pid, timeout))
         return AsyncWindow(self._driver, info)
 
+    # -- what programs tell -------------------------------------------------------------------------------------------
+
+    async def tree(
+        self,
+        *,
+        window: str | None = None,
+        app: str | None = None,
+        depth: int | None = None,
+        limit: int = 1000,
+        interesting_only: bool = True,
+    ) -> NodeList[AsyncNode]:
+        """See :meth:`Desktop.tree`."""
+        call = node_calls.tree(window, app, depth, limit, interesting_only=interesting_only)
+        told = await self._driver.run(perform(call))
+        return NodeList([AsyncNode(self._driver, info) for info in told.apps], told)
+
+    async def find(
+        self,
+        role: str | None = None,
+        name: str | None = None,
+        *,
+        text: str | None = None,
+        states: str | Iterable[str] | None = None,
+        window: str | None = None,
+        app: str | None = None,
+        limit: int = 100,
+    ) -> NodeList[AsyncNode]:
+        """See :meth:`Desktop.find`."""
+        given = node_calls.states(states)
+        wanted = DesktopFindQuery(
+            role=role, name=name, text=text, states=given, window=window, app=app, limit=limit
+        )
+        told = await self._driver.run(perform(node_calls.find(wanted)))
+        return NodeList([AsyncNode(self._driver, info) for info in told.nodes], told)
+
     # -- mouse --------------------------------------------------------------------------------------------------------
 
     async def position(self) -> Position:
@@ -123,16 +161,17 @@ class AsyncDesktop:
 
     async def click(
         self,
-        x: int,
-        y: int,
+        x: int | None = None,
+        y: int | None = None,
         *,
         button: Button = "left",
         count: int = 1,
         modifiers: Iterable[Modifier] = (),
         screenshot: Shot = None,
+        mark: int | None = None,
     ) -> Position:
         """See :meth:`Desktop.click`."""
-        call = desktop_calls.click(x, y, button=button, count=count, modifiers=modifiers, shot=screenshot)
+        call = desktop_calls.click(x, y, button=button, count=count, modifiers=modifiers, shot=screenshot, mark=mark)
         return await self._driver.run(perform(call))
 
     async def double_click(

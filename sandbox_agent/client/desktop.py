@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from sandbox_agent.client import desktop_calls, desktop_commands
+from sandbox_agent.client import desktop_calls, desktop_commands, node_calls
 from sandbox_agent.client.calls import perform
 from sandbox_agent.client.desktop_calls import View
 from sandbox_agent.client.desktop_results import WindowList
+from sandbox_agent.client.nodes import Node, NodeList
 from sandbox_agent.client.windows import Window
+from sandbox_agent.wire.desktop_a11y import DesktopFindQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,13 +87,15 @@ class Desktop:
         scale: float | None = None,
         region: Box | None = None,
         show_cursor: bool = False,
+        marks: bool = False,
     ) -> Screenshot:
         """A picture of the screen, or of a ``region`` (x, y, width, height) of it; a notebook shows it.
 
-        ``quality`` is of ``jpeg`` and ``webp``, 1 to 100; ``scale`` is 0.1 to 1.
+        ``quality`` is of ``jpeg`` and ``webp``, 1 to 100; ``scale`` is 0.1 to 1. With ``marks`` it has numbered boxes
+        over what can be acted on, which `click` takes as ``mark``; its ``marks`` tell what they are.
         """
-        view = View(format, quality, scale, region, show_cursor)
-        return self._driver.run(perform(desktop_calls.screenshot(view)))
+        view = View(format, quality, scale, region, show_cursor, marks)
+        return self._driver.run(node_calls.screenshot(view))
 
     def wait_idle(
         self,
@@ -129,6 +133,49 @@ class Desktop:
         info = self._driver.run(desktop_commands.wait_for_window(title, window_class, pid, timeout))
         return Window(self._driver, info)
 
+    # -- what programs tell -------------------------------------------------------------------------------------------
+
+    def tree(
+        self,
+        *,
+        window: str | None = None,
+        app: str | None = None,
+        depth: int | None = None,
+        limit: int = 1000,
+        interesting_only: bool = True,
+    ) -> NodeList[Node]:
+        """What programs tell of their windows: programs, windows and all in them, as an outline.
+
+        Of one ``window``, by its id, or of programs with ``app`` in their name; ``depth`` levels of it, and ``limit``
+        nodes. Unless ``interesting_only`` is false, what has neither a name nor a use is left out. Raises
+        :class:`DesktopDependenciesMissing`, whose hint installs what is needed.
+        """
+        call = node_calls.tree(window, app, depth, limit, interesting_only=interesting_only)
+        told = self._driver.run(perform(call))
+        return NodeList([Node(self._driver, info) for info in told.apps], told)
+
+    def find(
+        self,
+        role: str | None = None,
+        name: str | None = None,
+        *,
+        text: str | None = None,
+        states: str | Iterable[str] | None = None,
+        window: str | None = None,
+        app: str | None = None,
+        limit: int = 100,
+    ) -> NodeList[Node]:
+        """The nodes of that ``role``, with ``name`` in their name, ``text`` in their name or text, in those ``states``.
+
+        Roles are such as ``button``, ``entry``, ``check box``, ``link``; states such as ``focused``, ``checked``.
+        """
+        given = node_calls.states(states)
+        wanted = DesktopFindQuery(
+            role=role, name=name, text=text, states=given, window=window, app=app, limit=limit
+        )
+        told = self._driver.run(perform(node_calls.find(wanted)))
+        return NodeList([Node(self._driver, info) for info in told.nodes], told)
+
     # -- mouse --------------------------------------------------------------------------------------------------------
 
     def position(self) -> Position:
@@ -141,16 +188,20 @@ class Desktop:
 
     def click(
         self,
-        x: int,
-        y: int,
+        x: int | None = None,
+        y: int | None = None,
         *,
         button: Button = "left",
         count: int = 1,
         modifiers: Iterable[Modifier] = (),
         screenshot: Shot = None,
+        mark: int | None = None,
     ) -> Position:
-        """Move the pointer and click, ``count`` times, with ``modifiers`` such as ``["ctrl"]`` held down."""
-        call = desktop_calls.click(x, y, button=button, count=count, modifiers=modifiers, shot=screenshot)
+        """Move the pointer and click, ``count`` times, with ``modifiers`` such as ``["ctrl"]`` held down.
+
+        In place of coordinates, a ``mark`` of a ``screenshot`` may be told.
+        """
+        call = desktop_calls.click(x, y, button=button, count=count, modifiers=modifiers, shot=screenshot, mark=mark)
         return self._driver.run(perform(call))
 
     def double_click(

@@ -61,6 +61,7 @@ class View(NamedTuple):
     scale: float | None
     region: Box | None
     show_cursor: bool
+    marks: bool = False
 
 
 # -- life cycle -------------------------------------------------------------------------------------------------------
@@ -101,7 +102,7 @@ def display() -> Call[DisplayInfo]:
 
 def screenshot(view: View) -> Call[Screenshot]:
     scale = None if view.scale is None else f"{view.scale:g}"
-    asked = query(format=view.format, quality=view.quality, scale=scale, showCursor=view.show_cursor)
+    asked = query(format=view.format, quality=view.quality, scale=scale, showCursor=view.show_cursor, marks=view.marks)
     parts: tuple[str, ...] = ("desktop", "screenshot")
     if view.region is not None:
         x, y, width, height = view.region
@@ -128,7 +129,17 @@ def move(x: int, y: int, shot: Shot) -> Call[Position]:
     return _mouse("move", wire.DesktopMouseMoveRequest(x=x, y=y, screenshot_id=shot_id(shot)), repeatable=True)
 
 
-def click(x: int, y: int, *, button: Button, count: int, modifiers: Iterable[Modifier], shot: Shot) -> Call[Position]:
+def click(
+    x: int | None,
+    y: int | None,
+    *,
+    button: Button,
+    count: int,
+    modifiers: Iterable[Modifier],
+    shot: Shot,
+    mark: int | None = None,
+    node_id: str | None = None,
+) -> Call[Position]:
     body = wire.DesktopMouseClickRequest(
         x=x,
         y=y,
@@ -136,6 +147,8 @@ def click(x: int, y: int, *, button: Button, count: int, modifiers: Iterable[Mod
         click_count=count,
         modifiers=held(modifiers),
         screenshot_id=shot_id(shot),
+        mark=mark,
+        node_id=node_id,
     )
     return _mouse("click", body)
 

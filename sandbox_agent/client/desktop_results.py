@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.client.effects import Reply
     from sandbox_agent.wire.base import JsonObject
+    from sandbox_agent.wire.desktop_a11y import DesktopMark
     from sandbox_agent.wire.desktop_actions import DesktopActionResult, DesktopActionsResponse, DesktopScreenshotData
 
 _SUFFIXES: Final = {"png": {".png"}, "jpeg": {".jpg", ".jpeg", ".jpe"}, "webp": {".webp"}}
@@ -41,7 +42,8 @@ class Screenshot:
     """A picture of the screen, or of the ``region`` of it; a notebook shows it.
 
     ``data`` are its bytes in its ``format`` (``png``, ``jpeg`` or ``webp``), ``width`` and ``height`` its own size:
-    that of the region times ``scale``. Its ``id`` lets a click be told in its own pixels.
+    that of the region times ``scale``. Its ``id`` lets a click be told in its own pixels. ``marks`` are what the numbers
+    on it stand for, where it has some.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Screenshot:
     height: int
     region: Region
     scale: float = 1.0
+    marks: tuple[DesktopMark, ...] = ()
 
     @cached_property
     def image(self) -> Image:
@@ -100,7 +103,7 @@ class Screenshot:
         """From one that came within an answer."""
         region = Region(given.x, given.y, round(given.width / given.scale), round(given.height / given.scale))
         data = base64.b64decode(given.data)
-        return cls(given.id, given.format, data, given.width, given.height, region, given.scale)
+        return cls(given.id, given.format, data, given.width, given.height, region, given.scale, given.marks or ())
 
 
 class DesktopStatus(desktop.DesktopStatusResponse, omit_defaults=False, frozen=True, kw_only=True):

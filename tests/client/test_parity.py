@@ -16,6 +16,7 @@ from sandbox_agent.client import (
     async_session,
     desktop,
     fs,
+    nodes,
     permissions,
     processes,
     session,
@@ -37,6 +38,7 @@ TWINS: list[tuple[type, type]] = [
     (terminal.Terminal, terminal.AsyncTerminal),
     (desktop.Desktop, async_desktop.AsyncDesktop),
     (windows.Window, windows.AsyncWindow),
+    (nodes.Node, nodes.AsyncNode),
 ]
 
 # Protocols of the language that have an awaited name.

@@ -9,6 +9,7 @@ from sandbox_agent.client import (
     AsyncAcpServer,
     AsyncDesktop,
     AsyncFileSystem,
+    AsyncNode,
     AsyncPermissionWatch,
     AsyncProcess,
     AsyncProcesses,
@@ -17,6 +18,7 @@ from sandbox_agent.client import (
     AsyncSession,
     AsyncTerminal,
     AsyncWindow,
+    NodeList,
     WindowList,
 )
 from sandbox_agent.client.async_agent import AsyncSessionList
@@ -39,6 +41,7 @@ _AWAITED = (
     AsyncTerminal,
     AsyncDesktop,
     AsyncWindow,
+    AsyncNode,
 )
 
 
@@ -71,6 +74,8 @@ class Blocking:
             return BlockingStream(value, self._runner)
         if isinstance(value, _AWAITED):
             return Blocking(value, self._runner)
+        if isinstance(value, NodeList):
+            return NodeList([Blocking(item, self._runner) for item in value], value._told)
         if isinstance(value, WindowList):
             return WindowList([Blocking(item, self._runner) for item in value])
         if isinstance(value, tuple) and value and isinstance(value[0], _AWAITED):
