@@ -143,9 +143,7 @@ class AsyncDesktop:
     ) -> NodeList[AsyncNode]:
         """See :meth:`Desktop.find`."""
         given = node_calls.states(states)
-        wanted = DesktopFindQuery(
-            role=role, name=name, text=text, states=given, window=window, app=app, limit=limit
-        )
+        wanted = DesktopFindQuery(role=role, name=name, text=text, states=given, window=window, app=app, limit=limit)
         told = await self._driver.run(perform(node_calls.find(wanted)))
         return NodeList([AsyncNode(self._driver, info) for info in told.nodes], told)
 

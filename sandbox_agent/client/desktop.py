@@ -170,9 +170,7 @@ class Desktop:
         Roles are such as ``button``, ``entry``, ``check box``, ``link``; states such as ``focused``, ``checked``.
         """
         given = node_calls.states(states)
-        wanted = DesktopFindQuery(
-            role=role, name=name, text=text, states=given, window=window, app=app, limit=limit
-        )
+        wanted = DesktopFindQuery(role=role, name=name, text=text, states=given, window=window, app=app, limit=limit)
         told = self._driver.run(perform(node_calls.find(wanted)))
         return NodeList([Node(self._driver, info) for info in told.nodes], told)
 

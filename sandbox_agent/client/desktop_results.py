@@ -42,8 +42,8 @@ class Screenshot:
     """A picture of the screen, or of the ``region`` of it; a notebook shows it.
 
     ``data`` are its bytes in its ``format`` (``png``, ``jpeg`` or ``webp``), ``width`` and ``height`` its own size:
-    that of the region times ``scale``. Its ``id`` lets a click be told in its own pixels. ``marks`` are what the numbers
-    on it stand for, where it has some.
+    that of the region times ``scale``. Its ``id`` lets a click be told in its own pixels. ``marks`` are what the
+    numbers on it stand for, where it has some.
     """
 
     id: str

@@ -8,7 +8,7 @@ from dbus_fast import Variant
 
 from sandbox_agent.desktop.a11y.bus import Refused, Silence
 from sandbox_agent.desktop.a11y.messages import Acted, Failed, Looked
-from sandbox_agent.desktop.a11y.walk import look
+from sandbox_agent.desktop.a11y.walk import NOTHING, look
 
 if TYPE_CHECKING:
     from sandbox_agent.desktop.a11y.bus import Bus, Program
@@ -50,11 +50,22 @@ async def _found(bus: Bus, program: Program, ref: Ref) -> Node | None:
     if ref.guid != bus.guid:  # of a bus that has gone, with all its programs
         return None
     node = await look(program, ref.path, hidden=True)
+    if node is not None and await _loose(program, ref):
+        return None
     if node is not None:
         await program.learn()
         node.local = program.local
         node.pid = await bus.pid(ref.name)
     return node
+
+
+async def _loose(program: Program, ref: Ref) -> bool:
+    """Whether a node is in nothing any more: GTK 3 keeps what was seen of a widget for a while after its end."""
+    try:
+        _, parent = await program.read(ref.path, "Accessible", "Parent")
+    except Refused:
+        return False
+    return parent == NOTHING
 
 
 async def _press(program: Program, node: Node) -> Reply:

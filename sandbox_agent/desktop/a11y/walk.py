@@ -22,7 +22,7 @@ LONGEST_TEXT = 10_000
 """Characters of a text that are read."""
 
 SCREEN = 0  # coordinates are those of the screen (ATSPI_COORD_TYPE_SCREEN)
-_NOTHING = "/org/a11y/atspi/null"
+NOTHING = "/org/a11y/atspi/null"
 _REGISTRY = "org.a11y.atspi.Registry"
 _AWAKE = 0.05  # s between two looks at a program that has just been told to build its tree
 _WAKING = 1.0  # s for that
@@ -88,7 +88,7 @@ class Walker:
             await program.ask(path, "Accessible", "GetAttributes")
             loop = asyncio.get_running_loop()
             give_up = min(loop.time() + _WAKING, self._until)
-            while _NOTHING in await _children(program, path, hollow=True) and loop.time() < give_up:  # noqa: ASYNC110
+            while NOTHING in await _children(program, path, hollow=True) and loop.time() < give_up:  # noqa: ASYNC110
                 await asyncio.sleep(_AWAKE)
         except Refused:
             return
@@ -186,7 +186,7 @@ async def _number(program: Program, node: Node) -> None:
 async def _children(program: Program, path: str, *, hollow: bool = False) -> list[str]:
     """The paths of what is in a node; with those that are not there yet, if ``hollow``."""
     found: list[Any] = await program.ask(path, "Accessible", "GetChildren") or []
-    return [child for name, child in found if name == program.name and (hollow or child != _NOTHING)]
+    return [child for name, child in found if name == program.name and (hollow or child != NOTHING)]
 
 
 def _serial(ref: Ref) -> tuple[int, ...]:

@@ -39,9 +39,7 @@ def picture(frame: Frame, scale: float) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
-def encode_frame(
-    frame: Frame, form: Format, quality: int, scale: float, marks: tuple[Region, ...] = ()
-) -> bytes:
+def encode_frame(frame: Frame, form: Format, quality: int, scale: float, marks: tuple[Region, ...] = ()) -> bytes:
     """A frame as a file, with numbered boxes over ``marks`` of the screen."""
     image = picture(frame, scale)
     if marks:
