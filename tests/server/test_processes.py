@@ -6,8 +6,10 @@ import base64
 import json
 import re
 import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,6 @@ from ..support.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import httpx2
 
@@ -253,6 +254,43 @@ def test_a_process_that_does_not_read_holds_up_no_request(client: httpx2.Client,
     assert problem(answer) == (504, "timeout")
     assert answer.json()["bytesWritten"] == 0
     assert client.post(f"{PROCESSES}/{deaf}/kill", params={"waitMs": 60_000}).json()["status"] == "exited"
+
+
+def test_a_fork_bomb_holds_up_no_request_and_is_ended_by_one(client: httpx2.Client, tmp_path: Path) -> None:
+    """R12: a hundred processes that replace themselves without end; one call, and none is left."""
+    bomb = tmp_path / "bomb.py"
+    bomb.write_text(
+        "import os, time\n"
+        "for _ in range(100):\n"
+        "    if os.fork() == 0:\n"
+        "        while True:\n"
+        "            if os.fork(): os._exit(0)\n"
+        "            time.sleep(0.05)\n"
+        "print('lit', flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+
+    def burning() -> list[Path]:
+        return [one for one in Path("/proc").glob("[0-9]*/cmdline") if str(bomb).encode() in look(one)]
+
+    name = start(client, f"exec {sys.executable} {bomb}")
+    sse.collect(client, f"{PROCESSES}/{name}/logs?follow=true", lambda event: event.name == "log")
+    assert len(burning()) > 1
+    for _ in range(5):
+        assert client.get("/v1/health").status_code == 200
+        assert info(client, name)["status"] == "running"
+        answer = client.post(f"{PROCESSES}/run", json={"command": "echo", "args": ["fine"]})
+        assert answer.json()["stdout"] == "fine\n"
+    assert client.post(f"{PROCESSES}/{name}/kill", params={"waitMs": 60_000}).json()["status"] == "exited"
+    assert burning() == []
+
+
+def look(file: Path) -> bytes:
+    """A file below /proc, whose process may end meanwhile."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_slow_reader_of_a_flood_gets_all_of_it(client: httpx2.Client, running_server: Server) -> None:
