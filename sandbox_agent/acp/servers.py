@@ -84,8 +84,8 @@ class AcpServers:
                     return journal
                 if await self._journals.exists(_BRIDGE + server_id):
                     return await self._open_dead(server_id)
-                if await self._journals.exists(_SESSION + server_id):
-                    return await self._journals.open(_SESSION + server_id)
+            if await self._journals.exists(_SESSION + server_id):  # a session keeps its own, whatever becomes of agents
+                return await self._journals.open(_SESSION + server_id)
         raise SessionNotFound(f"no ACP server {server_id}", serverId=server_id)
 
     async def delete(self, server_id: str) -> None:

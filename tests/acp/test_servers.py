@@ -331,9 +331,12 @@ async def test_sessions_take_part_under_their_own_journal(bridge: Bridge) -> Non
     assert await bridge.servers.journal("ses") is connection.journal
     with pytest.raises(Conflict):
         await bridge.servers.open_session("ses", "fa", fa(), role)
-    await bridge.servers.delete("ses")
+    deleting = asyncio.ensure_future(bridge.servers.delete("ses"))
+    await eventually(lambda: not bridge.servers.list())
+    journal = await bridge.servers.journal("ses")  # while its agent ends, too
+    await deleting
     await eventually(lambda: bool(role.exits))
-    journal = await bridge.servers.journal("ses")
+    assert await bridge.servers.journal("ses") is journal
     assert journal.head >= 3
     with pytest.raises(Conflict, match="is a session"):
         await bridge.call("pid", server="ses")
