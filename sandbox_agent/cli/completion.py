@@ -91,3 +91,15 @@ def remote_paths(prefix: str, parsed_args: argparse.Namespace, **_asked: Any) ->
     except SandboxAgentError:
         return []
     return [f"{folder}{slash}{entry.name}{'/' if entry.is_dir else ''}" for entry in entries]
+
+
+def window_ids(parsed_args: argparse.Namespace, **_asked: Any) -> list[str]:
+    """The windows of its desktop."""
+    from sandbox_agent.cli.connection import connect
+    from sandbox_agent.problems import SandboxAgentError
+
+    try:
+        with connect(parsed_args) as client:
+            return [window.id for window in client.desktop.windows()]
+    except SandboxAgentError:
+        return []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox_agent.cli.api.acp import add_parser as add_acp
 from sandbox_agent.cli.api.agents import add_parser as add_agents
+from sandbox_agent.cli.api.desktop import add_parser as add_desktop
 from sandbox_agent.cli.api.fs import add_parser as add_fs
 from sandbox_agent.cli.api.processes import add_parser as add_processes
 from sandbox_agent.cli.api.sessions import add_parser as add_sessions
@@ -25,3 +26,4 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_acp(areas)
     add_fs(areas)
     add_processes(areas)
+    add_desktop(areas)
