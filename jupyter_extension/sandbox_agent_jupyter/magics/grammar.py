@@ -199,7 +199,9 @@ COMMANDS: dict[str, Command] = {
             "run",
             "run LINE in the server's shell and show what it writes; an interrupt stops it",
             (
-                Option("--cwd", "working directory (default: the server's home)", "DIR", complete="paths"),
+                Option(
+                    "--cwd", "working directory on its machine (default: the server's own)", "DIR", complete="paths"
+                ),
                 Option("--check", "fail the cell unless it ends with 0"),
                 Option("--background", "return at once; %agent logs shows what it writes"),
                 Option("--into", "store the process in this variable", "NAME"),

@@ -71,7 +71,9 @@ def _process(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
 
 
 def _environment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cwd", metavar="PATH", help="the working directory (default: the server's home)")
+    parser.add_argument(
+        "--cwd", metavar="PATH", help="the working directory on its machine (default: the server's own)"
+    )
     parser.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable of its environment; repeatable"
     )
