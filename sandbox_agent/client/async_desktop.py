@@ -147,6 +147,10 @@ class AsyncDesktop:
         told = await self._driver.run(perform(node_calls.find(wanted)))
         return NodeList([AsyncNode(self._driver, info) for info in told.nodes], told)
 
+    async def node(self, node_id: str) -> AsyncNode:
+        """See :meth:`Desktop.node`."""
+        return AsyncNode(self._driver, await self._driver.run(perform(node_calls.node(node_id))))
+
     # -- mouse --------------------------------------------------------------------------------------------------------
 
     async def position(self) -> Position:

@@ -174,6 +174,10 @@ class Desktop:
         told = self._driver.run(perform(node_calls.find(wanted)))
         return NodeList([Node(self._driver, info) for info in told.nodes], told)
 
+    def node(self, node_id: str) -> Node:
+        """A node by its id, as it is now. Raises :class:`NodeNotFound`."""
+        return Node(self._driver, self._driver.run(perform(node_calls.node(node_id))))
+
     # -- mouse --------------------------------------------------------------------------------------------------------
 
     def position(self) -> Position:

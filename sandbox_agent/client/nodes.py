@@ -59,9 +59,12 @@ class NodeList(Listing[N]):
     def silent(self) -> tuple[DesktopSilentApp, ...]:
         return self._told.silent
 
+    def lines(self) -> list[str]:
+        """The outline, without what is missing in it."""
+        return [line for item in self.items for line in outline(item.info)]
+
     def __str__(self) -> str:
-        lines = [line for item in self.items for line in outline(item.info)]
-        lines += [f"({app.name} does not answer)" for app in self.silent]
+        lines = self.lines() + [f"({app.name} does not answer)" for app in self.silent]
         return "\n".join([*lines, *(["(there is more)"] if self.truncated else [])])
 
     _repr_pretty_ = pretty
