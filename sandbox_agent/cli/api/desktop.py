@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox_agent.cli.api import desktop_acts as act
 from sandbox_agent.cli.api import desktop_looks as look
+from sandbox_agent.cli.api.desktop_nodes import add_nodes
 from sandbox_agent.cli.completion import window_ids
 from sandbox_agent.cli.connection import add_connection
 from sandbox_agent.cli.output import add_json
@@ -35,6 +36,7 @@ def add_parser(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _add_programs(actions)
     _add_wait(actions)
     _add_batch(actions)
+    add_nodes(actions)
 
 
 def _action(actions: Actions, name: str, run: Run, told: str) -> argparse.ArgumentParser:
@@ -68,11 +70,13 @@ def _add_screenshot(actions: Actions) -> None:
     parser.add_argument("--scale", type=float, metavar="S", help="0.1 to 1")
     parser.add_argument("--region", metavar="X,Y,W,H", help="a part of the screen, in pixels")
     parser.add_argument("--cursor", action="store_true", help="with the pointer")
+    told = "with numbered boxes over what can be acted on; --json tells what they are"
+    parser.add_argument("--marks", action="store_true", help=told)
 
 
-def _place(parser: argparse.ArgumentParser, *names: str) -> None:
+def _place(parser: argparse.ArgumentParser, *names: str, optional: bool = False) -> None:
     for name in names:
-        parser.add_argument(name.lower(), metavar=name, type=int, help="in pixels")
+        parser.add_argument(name.lower(), metavar=name, type=int, nargs="?" if optional else None, help="in pixels")
     parser.add_argument("--screenshot", metavar="ID", help="they are pixels of this screenshot (see screenshot --json)")
 
 
@@ -84,7 +88,8 @@ def _add_mouse(actions: Actions) -> None:
     _action(actions, "position", look.run_position, "Tell where the pointer is, and over which window.")
     _place(_action(actions, "move", act.run_move, "Move the pointer."), "X", "Y")
     parser = _action(actions, "click", act.run_click, "Move the pointer and click.")
-    _place(parser, "X", "Y")
+    _place(parser, "X", "Y", optional=True)
+    parser.add_argument("--mark", type=int, metavar="N", help="on this number of the --screenshot, instead of X and Y")
     _button(parser)
     parser.add_argument("--count", type=int, default=1, metavar="N", help="so many times")
     told = "hold this key meanwhile; repeatable"

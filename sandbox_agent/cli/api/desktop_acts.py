@@ -53,6 +53,7 @@ def run_click(arguments: argparse.Namespace) -> int:
             count=arguments.count,
             modifiers=arguments.modifier,
             screenshot=arguments.screenshot,
+            mark=arguments.mark,
         ),
     )
 

@@ -29,7 +29,12 @@ def run_screenshot(arguments: argparse.Namespace) -> int:
     region = region_of(arguments.region)
     with connect(arguments) as client:
         shot = client.desktop.screenshot(
-            format=form, quality=arguments.quality, scale=arguments.scale, region=region, show_cursor=arguments.cursor
+            format=form,
+            quality=arguments.quality,
+            scale=arguments.scale,
+            region=region,
+            show_cursor=arguments.cursor,
+            marks=arguments.marks,
         )
     if output == STANDARD:
         write_bytes(shot.data)
@@ -51,7 +56,7 @@ def _facts(shot: Screenshot) -> dict[str, object]:
         "height": shot.height,
         "region": shot.region._asdict(),
         "scale": shot.scale,
-    }
+    } | ({"marks": shot.marks} if shot.marks else {})
 
 
 def run_position(arguments: argparse.Namespace) -> int:
