@@ -181,9 +181,24 @@ def magics() -> str:
     return page("Magics", lead, lines)
 
 
+class _Annotation(str):
+    """The text of an annotation, shown as it is written."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def signature(function: Callable[..., Any]) -> str:
-    told = str(inspect.signature(function)).replace("'", "")
+    bare = inspect.signature(function)
+    parameters = [one.replace(annotation=_told(one.annotation)) for one in bare.parameters.values()]
+    told = str(bare.replace(parameters=parameters, return_annotation=_told(bare.return_annotation)))
     return told.replace("(self, ", "(").replace("(self)", "()").replace("(cls, ", "(").replace("(cls)", "()")
+
+
+def _told(annotation: Any) -> Any:
+    return _Annotation(annotation) if isinstance(annotation, str) else annotation
 
 
 def python() -> str:
