@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from sandbox_agent.client.results import Listing, pretty
 from sandbox_agent.wire import files
@@ -15,64 +15,49 @@ def _when(modified: str | None) -> datetime | None:
     return None if modified is None else datetime.fromisoformat(modified)
 
 
-class FileEntry(files.FsEntry, frozen=True, kw_only=True):
+class _Shown:
+    """What a path is, for people: the same for an entry of a listing and for what `stat` tells."""
+
+    __slots__ = ()
+
+    path: str
+    entry_type: files.EntryType
+    size: int
+    modified: str | None
+
+    @property
+    def is_dir(self) -> bool:
+        return self.entry_type == "directory"
+
+    @property
+    def modified_at(self) -> datetime | None:
+        return _when(self.modified)
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path!r}{'/' if self.is_dir else f' {self.size} bytes'}>"
+
+    def __str__(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.file_text(cast("files.FsEntry | files.FsStat", self))
+
+    _repr_pretty_ = pretty
+
+    def _repr_html_(self) -> str:
+        from sandbox_agent import render  # noqa: PLC0415
+
+        return render.file_html(cast("files.FsEntry | files.FsStat", self))
+
+
+class FileEntry(_Shown, files.FsEntry, frozen=True, kw_only=True):
     """One name in a folder: the link itself where it is one."""
 
-    @property
-    def is_dir(self) -> bool:
-        return self.entry_type == "directory"
 
-    @property
-    def modified_at(self) -> datetime | None:
-        return _when(self.modified)
-
-    def __fspath__(self) -> str:
-        return self.path
-
-    def __repr__(self) -> str:
-        return f"<FileEntry {self.path!r}{'/' if self.is_dir else f' {self.size} bytes'}>"
-
-    def __str__(self) -> str:
-        from sandbox_agent import render  # noqa: PLC0415
-
-        return render.file_text(self)
-
-    _repr_pretty_ = pretty
-
-    def _repr_html_(self) -> str:
-        from sandbox_agent import render  # noqa: PLC0415
-
-        return render.file_html(self)
-
-
-class FileInfo(files.FsStat, frozen=True, kw_only=True):
+class FileInfo(_Shown, files.FsStat, frozen=True, kw_only=True):
     """What a path leads to, links followed. ``etag`` changes with the content of a file."""
-
-    @property
-    def is_dir(self) -> bool:
-        return self.entry_type == "directory"
-
-    @property
-    def modified_at(self) -> datetime | None:
-        return _when(self.modified)
-
-    def __fspath__(self) -> str:
-        return self.path
-
-    def __repr__(self) -> str:
-        return f"<FileInfo {self.path!r}{'/' if self.is_dir else f' {self.size} bytes'}>"
-
-    def __str__(self) -> str:
-        from sandbox_agent import render  # noqa: PLC0415
-
-        return render.file_text(self)
-
-    _repr_pretty_ = pretty
-
-    def _repr_html_(self) -> str:
-        from sandbox_agent import render  # noqa: PLC0415
-
-        return render.file_html(self)
 
 
 class WriteResult(files.FsWriteResponse, frozen=True, kw_only=True):
