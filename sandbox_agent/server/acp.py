@@ -54,14 +54,13 @@ async def stream(call: Call) -> EventStream:
     return EventStream(raw_events(journal, after, outlet), outlet)
 
 
-async def raw_events(journal: Journal, after: int | None, outlet: sse.Outlet) -> AsyncIterator[bytes]:
-    """Batches of framed envelopes; segments are framed once for all readers."""
-    async for batch in sse.follow(journal, after, take=lambda segment: outlet.offer(segment.framed())):
+async def raw_events(journal: Journal, after: int | None, outlet: sse.Outlet) -> AsyncIterator[sse.Events]:
+    """Batches of framed envelopes; segments are framed once for all readers, large ones not even that."""
+    async for batch in sse.follow(journal, after, take=lambda segment: outlet.offer(segment.frames())):
         if isinstance(batch, Reset):
             yield sse.reset_event(batch.after, batch.first)
             continue
-        for piece in sse.joined([segment.framed() for segment in batch]):
-            yield piece
+        yield sse.joined([piece for segment in batch for piece in segment.frames()])
 
 
 async def delete(call: Call) -> Answer:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox_agent.files.opened import OpenFile
     from sandbox_agent.problems import Problem
     from sandbox_agent.sandbox import Sandbox
-    from sandbox_agent.server.sse import Outlet
+    from sandbox_agent.server.sse import Events, Outlet
     from sandbox_agent.server.upload import Upload
     from sandbox_agent.server.websocket import Socket
 
@@ -90,7 +90,7 @@ class EventStream:
     ``outlet`` is where the endpoint may offer some while its ``batches`` are waited for.
     """
 
-    batches: AsyncIterator[bytes]
+    batches: AsyncIterator[Events]
     outlet: Outlet | None = None
 
 

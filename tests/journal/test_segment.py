@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox_agent.journal import Segment, Sender
+from sandbox_agent.journal.segment import UNCOPIED
 
 
 def events(stream: bytes) -> list[tuple[int, bytes, bytes]]:
@@ -49,6 +51,20 @@ def test_framed_reaches_the_client_whole(payloads: list[bytes], first: int) -> N
     assert events(segment.framed()) == [
         (first + place, b"message", re.sub(rb"\r\n|\r", b"\n", payload)) for place, payload in enumerate(payloads)
     ]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r"])
+def test_frames_come_to_what_is_framed(end: bytes) -> None:
+    """Large payloads are among them uncopied, unless there is a line end in one."""
+    payloads = [b"x" * UNCOPIED + end, b"", b"y" * 3 * UNCOPIED]
+    frames = Segment(7, 0, Sender.AGENT, payloads).frames()
+    assert b"".join(frames) == Segment(7, 0, Sender.AGENT, payloads).framed()
+    assert any(frame is payloads[2] for frame in frames) is not bool(end)
+
+
+def test_frames_of_small_entries_are_one() -> None:
+    segment = Segment(1, 0, Sender.AGENT, [b"x", b"y"])
+    assert segment.frames() == [segment.framed()]
 
 
 @given(st.lists(st.binary(max_size=5), min_size=1), st.integers(1, 1000), st.data())

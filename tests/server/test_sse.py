@@ -14,7 +14,7 @@ from tornado.iostream import IOStream
 
 from sandbox_agent.journal import open_journals
 from sandbox_agent.server.acp import raw_events
-from sandbox_agent.server.sse import Outlet, Streams
+from sandbox_agent.server.sse import Outlet, Streams, unsent
 
 from ..support import sse
 from ..support.server import DEADLINE, envelope, initialize, new_acp_session, poll, prompt_params, serve
@@ -293,6 +293,28 @@ async def test_a_stream_ends_once_all_that_was_offered_to_it_is_sent(tmp_path: P
         for _ in range(100):  # whoever would close the connection now has the time to
             await asyncio.sleep(0)
         assert await rest(theirs) == b"id: 1\nevent: message\ndata: %b\n\n" % payload
+
+
+async def test_large_events_arrive_whole_however_the_socket_takes_them(tmp_path: Path) -> None:
+    """Alone and in batches, among small ones: pieces that are sent in part go on where they were cut."""
+    async with streamed(tmp_path) as (journal, theirs):
+        expected = b""
+        number = 0
+        for sizes in [[70_000], [5, 100_000], [200_000, 80_000, 3], [65_536] * 9, [9], [300_000] * 3]:
+            payloads = [b'{"n":%d,"text":"%b"}' % (size, b"x" * size) for size in sizes]
+            journal.extend(payloads)
+            for payload in payloads:
+                number += 1
+                expected += b"id: %d\nevent: message\ndata: %b\n\n" % (number, payload)
+        journal.close()
+        assert await rest(theirs) == expected
+
+
+def test_what_is_unsent_is_the_end_of_it() -> None:
+    """Wherever it was cut: within a piece, between two, at the very end."""
+    pieces = [b"ab", b"c", b"defg"]
+    for sent in range(8):
+        assert b"".join(unsent(pieces, sent)) == b"abcdefg"[sent:]
 
 
 @contextlib.asynccontextmanager
