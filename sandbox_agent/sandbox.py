@@ -16,6 +16,7 @@ from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
 from sandbox_agent.agents.terminal_login import TerminalLogins
+from sandbox_agent.desktop.mcp import McpServer
 from sandbox_agent.desktop.service import Desktop
 from sandbox_agent.files import Files
 from sandbox_agent.files.archives import Archives
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from sandbox_agent.config import DirectoryConfig
     from sandbox_agent.journal import Journals, Retention
+    from sandbox_agent.sessions.desktop_offer import DesktopOffer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class Sandbox:
     sessions: Sessions
     processes: Processes
     desktop: Desktop
+    mcp: McpServer
+    desktop_offer: DesktopOffer
     files: Files
     archives: Archives
     watches: Watches
@@ -77,6 +81,7 @@ class Sandbox:
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.processes = Processes(self.supervisor)
         self.desktop = Desktop(self.processes, os.environ)
+        self.mcp = McpServer(self.desktop)
         self.files = Files(config.root)
         self.archives = Archives(self.files.root)
         self.watches = Watches(self.files.root)
@@ -96,6 +101,7 @@ class Sandbox:
         )
         wardrobe = Wardrobe.at_home(self.agents, self.supervisor)
         self.directories = wardrobe.directories
+        self.desktop_offer = wardrobe.desktop
         self.sessions = Sessions(
             journals=self.journals,
             servers=self.servers,

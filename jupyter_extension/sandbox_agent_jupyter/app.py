@@ -107,12 +107,19 @@ class SandboxAgentApp(ServiceSettings, ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Start the services. Where they cannot, Jupyter still runs, and each request is told why."""
+        self.sandbox.desktop_offer.base_url = self._own_url(serverapp)
         self._ticker = PeriodicCallback(self._tick, ACTIVITY_MS)
         self._ticker.start()
         try:
             await self.sandbox.start()
         except Problem as problem:
             serverapp.log.error("Sandbox Agent cannot start: %s", problem)  # noqa: TRY400 - said to its user, no trace
+
+    def _own_url(self, serverapp: ServerApp) -> str | None:
+        """Where agents on this machine reach the API; None on a Unix socket, which no URL leads to."""
+        if serverapp.sock:
+            return None
+        return serverapp.connection_url.rstrip("/") + "/" + self.base_url_path.strip("/")
 
     async def stop_extension(self) -> None:
         """End agents and streams with the server."""

@@ -37,6 +37,10 @@ class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc]  # pr
     async def authenticate(self) -> None:
         if self.request.method == "OPTIONS":  # browsers send no credentials with the question whether they may ask
             return
+        if self.lent_to() is not None:
+            if not self.check_host() or not self.check_origin():
+                raise PermissionDenied("requests from this origin are refused")
+            return
         if self.is_socket():
             self._take_token()
         try:
@@ -63,6 +67,8 @@ class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc]  # pr
         self.settings[ACTIVITY_SETTING] = utcnow()
 
     async def authorize(self, route: Route) -> None:
+        if self.lent_to() is not None:  # its session's user was asked when that was made
+            return
         action = route.authorizer_action()
         user = self.user
         allowed = user is not None and await ensure_async(

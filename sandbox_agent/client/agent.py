@@ -20,7 +20,7 @@ from sandbox_agent.client.sync_driver import SyncDriver
 from sandbox_agent.client.target import Target, parse_url
 from sandbox_agent.client.terminal import Terminal
 from sandbox_agent.problems import SandboxAgentError
-from sandbox_agent.wire.agents import AgentInstallRequest
+from sandbox_agent.wire.agents import AgentInstallRequest, AgentLoginRequest
 from sandbox_agent.wire.doctor import DoctorRequest
 
 if TYPE_CHECKING:
@@ -180,6 +180,15 @@ class SandboxAgent(AgentBase):
             return self._driver.run(perform(api.install_agent(agent_id, request)))
         return self._driver.run(installs.install(agent_id, request), on_progress)
 
+    def login(self, agent_id: str, *, method: str | None = None, cols: int = 80, rows: int = 24) -> Terminal:
+        """Log in to an agent: its own program for that, in a terminal of the sandbox, connected to.
+
+        ``method`` is one of the ways that the agent names, by default its first for a terminal. Closing the terminal
+        ends the program. Raises :class:`InvalidRequest`, whose hint says how else, for an agent that has none.
+        """
+        info = self._driver.run(perform(api.login(agent_id, AgentLoginRequest(method=method, cols=cols, rows=rows))))
+        return Terminal(self._driver, info, owned=True).connect()
+
     def doctor(self, agents: Sequence[str] | None = None, *, offline: bool = False) -> DoctorReport:
         """Check the server's machine and its agents: each of ``agents`` (default: all) is greeted and ended again.
 
@@ -222,6 +231,7 @@ class SandboxAgent(AgentBase):
         thought_level: str | None = None,
         permission_policy: Policy = "ask",
         mcp_servers: Sequence[Mapping[str, Any]] = (),
+        desktop: bool = False,
         skills: Sequence[Mapping[str, Any] | SkillSource] = (),
         title: str | None = None,
         env: Mapping[str, str] | None = None,
@@ -235,6 +245,8 @@ class SandboxAgent(AgentBase):
         machine. ``permission_policy`` is ``ask`` (the default), ``allow_edits``, ``allow_all``, ``deny``, or a
         :class:`PermissionPolicy` with rules. ``mcp_servers`` are ACP `McpServer` objects, ``skills``
         sources such as ``{"type": "github", "source": "owner/name"}``; those configured for ``cwd`` come to them.
+
+        With ``desktop`` the agent can see and use the server's desktop.
 
         ``env`` is added to the agent's environment, for a key of this session's own; the server tells it nobody.
         ``base_url`` is a gateway to ask in place of the agent's provider, ``auth_method`` one of the ways to log in
@@ -250,6 +262,7 @@ class SandboxAgent(AgentBase):
             thought_level=thought_level,
             permission_policy=permission_policy,
             mcp_servers=mcp_servers,
+            desktop=desktop,
             skills=skills,
             title=title,
             env=env,

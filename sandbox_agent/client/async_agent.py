@@ -21,7 +21,7 @@ from sandbox_agent.client.results import AgentList
 from sandbox_agent.client.target import Target, parse_url
 from sandbox_agent.client.terminal import AsyncTerminal
 from sandbox_agent.problems import SandboxAgentError
-from sandbox_agent.wire.agents import AgentInstallRequest
+from sandbox_agent.wire.agents import AgentInstallRequest, AgentLoginRequest
 from sandbox_agent.wire.doctor import DoctorRequest
 
 if TYPE_CHECKING:
@@ -181,6 +181,12 @@ class AsyncSandboxAgent(AgentBase):
             return await self._driver.run(perform(api.install_agent(agent_id, request)))
         return await self._driver.run(installs.install(agent_id, request), on_progress)
 
+    async def login(self, agent_id: str, *, method: str | None = None, cols: int = 80, rows: int = 24) -> AsyncTerminal:
+        """See :meth:`SandboxAgent.login`."""
+        request = AgentLoginRequest(method=method, cols=cols, rows=rows)
+        info = await self._driver.run(perform(api.login(agent_id, request)))
+        return await AsyncTerminal(self._driver, info, owned=True).connect()
+
     async def doctor(self, agents: Sequence[str] | None = None, *, offline: bool = False) -> DoctorReport:
         """See :meth:`SandboxAgent.doctor`."""
         request = DoctorRequest(agents=None if agents is None else tuple(agents), offline=offline)
@@ -224,6 +230,7 @@ class AsyncSandboxAgent(AgentBase):
         thought_level: str | None = None,
         permission_policy: Policy = "ask",
         mcp_servers: Sequence[Mapping[str, Any]] = (),
+        desktop: bool = False,
         skills: Sequence[Mapping[str, Any] | SkillSource] = (),
         title: str | None = None,
         env: Mapping[str, str] | None = None,
@@ -249,6 +256,7 @@ class AsyncSandboxAgent(AgentBase):
             thought_level=thought_level,
             permission_policy=permission_policy,
             mcp_servers=mcp_servers,
+            desktop=desktop,
             skills=skills,
             title=title,
             env=env,

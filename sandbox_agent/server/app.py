@@ -59,7 +59,7 @@ class StandaloneHandler(ApiHandler):
         request = self.request
         if self._preflight():
             self.rules.check_host(request.headers.get("Host"))
-        elif self._public():
+        elif self._public() or self.lent_to() is not None:
             self.rules.check_host(request.headers.get("Host"))
             self.rules.check_origin(request.method or "", request.headers)
         else:
@@ -233,6 +233,7 @@ class _Running:
             settings.max_body_bytes or None,
             settings.max_upload_bytes or None,
         )
+        sandbox.desktop_offer.base_url = url_of(settings.host, self._port)
         http = self._http(api)
         gc.freeze()  # what is there by now stays: to look through all of it stops every stream for 20 ms
         try:

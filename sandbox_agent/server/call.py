@@ -33,6 +33,8 @@ class NoQuery(msgspec.Struct):
 class Call:
     """One request, decoded. ``by`` is the caller's name where the host knows identities.
 
+    ``lent_to`` is the session whose key for this route was sent.
+
     ``upload`` is the body of a route that takes a `Stream`: the endpoint runs while it comes in.
     """
 
@@ -44,6 +46,7 @@ class Call:
     body: Any = None
     upload: Upload | None = None
     by: str | None = None
+    lent_to: str | None = None
 
     def accepts(self, media: str) -> bool:
         return negotiate.accepts(self.headers.get("Accept"), media)
@@ -165,6 +168,7 @@ class Route:
     problems: tuple[type[Problem], ...] = ()
     action: str = ""
     public: bool = False
+    lent: bool = False
     body_limit: int = DEFAULT_BODY_LIMIT
     paths: frozenset[str] = frozenset()
 

@@ -109,6 +109,12 @@ class ApiHandler(web.RequestHandler):
         """The caller's name, where the host knows identities."""
         return None
 
+    def lent_to(self) -> str | None:
+        """The session whose key the request carries, on a route that is lent to sessions."""
+        if not any(route.lent for route in self.routes.values()):
+            return None
+        return self.api.sandbox.desktop_offer.session_of(self.request.headers.get("Authorization", ""))
+
     def note_activity(self) -> None:
         """Called with each message that comes over a WebSocket, for hosts that look for signs of life."""
 
@@ -285,6 +291,7 @@ class ApiHandler(web.RequestHandler):
             body=route.decode_body(bytes(self._body)),
             upload=self._upload,
             by=self.caller(),
+            lent_to=self.lent_to(),
         )
         self._body = bytearray()
         if not self.api.sandbox.running:

@@ -52,6 +52,19 @@ _HAND_WRITTEN: dict[str, Any] = {
             "error": {},
         },
     },
+    "McpMessage": {
+        "type": "object",
+        "description": "One JSON-RPC 2.0 message of the Model Context Protocol.",
+        "required": ["jsonrpc"],
+        "properties": {
+            "jsonrpc": {"const": "2.0"},
+            "id": {"type": ["string", "number", "null"]},
+            "method": {"type": "string"},
+            "params": {},
+            "result": {},
+            "error": {},
+        },
+    },
 }
 
 

@@ -19,7 +19,7 @@ from sandbox_agent.config.fetch import FetchFailed, SkillSources
 from sandbox_agent.config.links import SkillLinks
 from sandbox_agent.config.mcp import converted, shown, unusable
 from sandbox_agent.config.skills import select
-from sandbox_agent.sessions import events
+from sandbox_agent.sessions import desktop_offer, events
 from sandbox_agent.sessions.mcp_watch import McpWatch, marked
 from sandbox_agent.sessions.private import pairs
 from sandbox_agent.wire.config import RemoteMcpServer, SkillsConfig
@@ -58,6 +58,7 @@ class Wardrobe:
         self.sources = sources
         self.links = links
         self.lent: set[str] = set()
+        self.desktop = desktop_offer.DesktopOffer()
 
     @classmethod
     def at_home(cls, agents: Agents, supervisor: Supervisor) -> Wardrobe:
@@ -89,6 +90,7 @@ class Outfit:
         offered: list[JsonObject] = []
         environ = {key: text for key, text in self._from.agents.environ.items() if key not in SERVER_SECRETS}
         candidates = [Candidate(SESSION, server["name"], server) for server in row.mcp_servers]
+        candidates += self._desktop()
         candidates += [_candidate(found, environ) for found in self._configured]
         for one in candidates:
             if one.name in statuses:
@@ -103,11 +105,20 @@ class Outfit:
         return tuple(offered)
 
     async def take_off(self) -> None:
-        """The session is no more: its skills go from its folder."""
+        """The session is no more: its skills go from its folder, its key opens nothing any more."""
+        self._from.desktop.revoke(self._core.id)
         if self._core.row.skills:
             await asyncio.to_thread(self._from.links.release, self._core.id)
 
     # -- MCP servers
+
+    def _desktop(self) -> list[Candidate]:
+        """The desktop's own MCP server, where the session is to have it."""
+        if not self._core.row.desktop:
+            return []
+        server = self._from.desktop.server(self._core.id)
+        problem = None if server else "the server is not reached by a URL"
+        return [Candidate(SESSION, desktop_offer.NAME, server, problem)]
 
     def _lend(self, offered: list[JsonObject], environ: Mapping[str, str]) -> None:
         """What the servers were given in secret is shown nowhere."""

@@ -45,6 +45,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str | None = None
     titled_by: Literal["client", "agent"] | None = None
     mcp_servers: tuple[JsonObject, ...] = ()
+    desktop: bool = False
     mcp: tuple[McpStatus, ...] = ()
     skill_sources: tuple[SkillSource, ...] = ()
     skills: tuple[SkillStatus, ...] = ()

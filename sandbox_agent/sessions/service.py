@@ -375,6 +375,7 @@ def _row(session_id: str, cwd: str, servers: tuple[JsonObject, ...], request: Se
         title=request.title,
         titled_by="client" if request.title is not None else None,
         mcp_servers=servers,
+        desktop=request.desktop,
         skill_sources=request.skills,
     )
 

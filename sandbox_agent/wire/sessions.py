@@ -57,6 +57,8 @@ class SessionCreateRequest(StrictRequest, frozen=True, kw_only=True):
     To ``mcp_servers`` and ``skills`` come those configured for ``cwd`` and the folders above it; of two MCP servers
     with one name, that of the request is taken.
 
+    ``desktop`` offers the agent the desktop's own MCP server, `/v1/mcp/desktop`, with a key of the session's own.
+
     ``env`` is added to the agent's environment; ``base_url`` (without ``/v1``) is a gateway it asks in place of its
     provider; ``auth_method`` is the id of one of the agent's own ways to authenticate, used before the session is made.
     No answer returns these.
@@ -69,6 +71,7 @@ class SessionCreateRequest(StrictRequest, frozen=True, kw_only=True):
     mode: str | None = None
     thought_level: str | None = None
     mcp_servers: tuple[JsonObject, ...] = ()
+    desktop: bool = False
     skills: tuple[SkillSource, ...] = ()
     permission_policy: PolicyMode | PermissionPolicy = "ask"
     title: str | None = None

@@ -50,7 +50,7 @@ def test_a_server_that_dies_fails_its_calls_alone(agent: Agent, tmp_path: Path) 
 
 
 def test_a_server_that_cannot_start_is_told(agent: Agent, tmp_path: Path) -> None:
-    start(agent, tmp_path, tiny(command="/nowhere/mcp"), {"type": "http", "name": "web", "url": "http://x"})
+    start(agent, tmp_path, tiny(command="/nowhere/mcp"), {"type": "sse", "name": "web", "url": "http://x"})
     told = agent.prompt("[[mcp]]").text()
     assert "tiny: it did not start: No such file" in told
     assert "web: it is no stdio server" in told

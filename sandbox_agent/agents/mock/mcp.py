@@ -1,4 +1,4 @@
-"""The MCP servers the mock agent is given: programs it starts with the session and speaks to over stdio.
+"""The MCP servers the mock agent is given: programs it starts with the session, and those it reaches over HTTP.
 
 https://modelcontextprotocol.io/specification/2025-06-18/basic/transports#stdio
 """
@@ -86,9 +86,39 @@ class Server:
             raise Gone(f"it ended with code {self._process.wait()}") from None
 
 
+class Remote(Server):
+    """One that is reached over streamable HTTP, and answers with JSON."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._url = str(config.get("url"))
+        self._headers = {pair["name"]: pair["value"] for pair in config.get("headers") or []}
+
+    def _request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        self._ids += 1
+        return dict(self._post({"id": self._ids, "method": method, "params": params}).get("result", {}))
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._post(message)
+
+    def _post(self, message: dict[str, Any]) -> dict[str, Any]:
+        from urllib.error import URLError  # noqa: PLC0415 -- most agents have no such server
+        from urllib.request import Request, urlopen  # noqa: PLC0415 -- as above
+
+        accept = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        body = json.dumps({"jsonrpc": "2.0"} | message).encode()
+        try:
+            with urlopen(Request(self._url, body, self._headers | accept)) as response:  # noqa: S310
+                said = response.read()
+        except URLError as error:
+            raise Gone(f"it cannot be reached: {error}") from None
+        return dict(json.loads(said)) if said else {}
+
+
 def started(given: Any) -> dict[str, Server]:
     """Servers by name."""
-    return {str(config.get("name")): Server(config) for config in given if isinstance(config, dict)}
+    configs = [config for config in given if isinstance(config, dict)]
+    return {str(one.get("name")): (Remote if one.get("type") == "http" else Server)(one) for one in configs}
 
 
 def mcp(turn: Turn, step: Step) -> None:

@@ -42,6 +42,7 @@ def run_create(arguments: argparse.Namespace) -> int:
             thought_level=arguments.thought_level,
             permission_policy=policy or "ask",
             mcp_servers=servers,
+            desktop=arguments.desktop,
             skills=skills,
             env=env,
             base_url=arguments.base_url,

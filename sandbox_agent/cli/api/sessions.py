@@ -83,6 +83,7 @@ def _create(actions: argparse._SubParsersAction[WordsParser]) -> None:
     parser.add_argument(
         "--mcp", action="append", default=[], metavar="JSON", help="an ACP McpServer, or @FILE; repeatable"
     )
+    parser.add_argument("--desktop", action="store_true", help="let the agent see and use the desktop")
     parser.add_argument("--skill", action="append", default=[], metavar="SOURCE", help=SKILL_HELP)
     parser.add_argument("--env", action="append", default=[], metavar="NAME[=VALUE]", help=ENV_HELP)
     parser.add_argument("--base-url", metavar="URL", help="a gateway the agent asks in place of its provider")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sandbox_agent import problems as p
 from sandbox_agent.desktop.recording.service import MEDIA
-from sandbox_agent.server.call import MIB, Route, SocketRoute
-from sandbox_agent.server.desktop import endpoints, recordings, screenshots, signaling, stream, viewer
+from sandbox_agent.server.call import MIB, RawJson, Route, SocketRoute
+from sandbox_agent.server.desktop import endpoints, mcp, recordings, screenshots, signaling, stream, viewer
 from sandbox_agent.wire import desktop as wire
 from sandbox_agent.wire import desktop_actions as actions_wire
 
@@ -461,4 +461,17 @@ _RECORDING: tuple[Route, ...] = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*_LIFE, *_SEEING, *_MOUSE, *_KEYBOARD, *_WINDOWS, *_PROGRAMS, *_STREAM, *_RECORDING)
+_MCP: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=mcp.PATH,
+        endpoint=mcp.answer,
+        summary="See and use the desktop over the Model Context Protocol (streamable HTTP)",
+        body=RawJson("McpMessage"),
+        answers={200: RawJson("McpMessage"), 202: None},
+        action=EXECUTE,
+        lent=True,
+    ),
+)
+
+ROUTES: tuple[Route, ...] = (*_LIFE, *_SEEING, *_MOUSE, *_KEYBOARD, *_WINDOWS, *_PROGRAMS, *_STREAM, *_RECORDING, *_MCP)
