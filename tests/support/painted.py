@@ -9,7 +9,7 @@ import tkinter as tk
 
 out = open(sys.argv[1], "w", buffering=1)  # noqa: SIM115, PTH123 -- until the end
 root = tk.Tk(className="Painted")
-root.title("painted")
+root.title(sys.argv[2])
 root.geometry("400x300+200+150")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import secrets
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def painted(client: httpx2.Client, folder: Path) -> Iterator[Painted]:
     """The program, shown and with the focus."""
     made = Painted(folder / "painted")
     made.out.touch()
-    body = {"app": "/usr/bin/python3", "args": [str(PROGRAM), str(made.out)]}
+    title = f"painted {secrets.token_hex(4)}"  # the window of an earlier one may be there for a while yet
+    body = {"app": "/usr/bin/python3", "args": [str(PROGRAM), str(made.out), title]}
     process = client.post("/v1/desktop/launch", json=body).json()["processId"]
 
     def focused() -> bool:
@@ -76,13 +78,12 @@ def painted(client: httpx2.Client, folder: Path) -> Iterator[Painted]:
     try:
         poll(focused, what="the focus of the program")
         windows = client.get("/v1/desktop/windows").json()["windows"]
-        (window,) = [window for window in windows if window["title"] == "painted"]
+        (window,) = [window for window in windows if window["title"] == title]
         made.x, made.y = window["x"], window["y"]
         yield made
     finally:
         client.post(f"/v1/processes/{process}/kill")
         client.delete(f"/v1/processes/{process}")
-        poll(lambda: not client.get("/v1/desktop/windows").json()["windows"], what="an empty desktop")
 
 
 @dataclass
