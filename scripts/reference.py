@@ -17,6 +17,7 @@ from sandbox_agent.server.openapi import document
 from sandbox_agent.server.routes import ROUTES
 from sandbox_agent_jupyter.app import SandboxAgentApp
 from sandbox_agent_jupyter.magics import grammar
+from sandbox_agent_jupyter.magics.desktop_grammar import desktop_help
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -177,7 +178,8 @@ def magics() -> str:
     lines = ["```text", grammar.help_text(), "```", ""]
     for name in grammar.COMMANDS:
         lines += [f"## `%agent {name}`", "", "```text", grammar.help_text(name), "```", ""]
-    lead = "`%load_ext sandbox_agent_jupyter` (or `sandbox_agent`) brings them; `%agent help` says the same."
+    lines += ["## `%desktop`", "", "```text", desktop_help(), "```", ""]
+    lead = "`%load_ext sandbox_agent_jupyter` (or `sandbox_agent`) brings them; `%agent help`, `%desktop help` say so too."
     return page("Magics", lead, lines)
 
 

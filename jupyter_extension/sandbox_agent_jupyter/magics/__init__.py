@@ -1,16 +1,18 @@
-"""``%agent`` and ``%%agent``: drive coding agents from notebook cells."""
+"""``%agent``, ``%%agent`` and ``%desktop``: drive coding agents, and the desktop, from notebook cells."""
 
 from __future__ import annotations
 
 import atexit
 from typing import TYPE_CHECKING
 
-from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
 from sandbox_agent.problems import SandboxAgentError
 from sandbox_agent_jupyter.magics.commands import Commands
 from sandbox_agent_jupyter.magics.completion import completer
 from sandbox_agent_jupyter.magics.context import MagicContext
+from sandbox_agent_jupyter.magics.desktop import DesktopCommands
+from sandbox_agent_jupyter.magics.desktop_grammar import desktop_help, parse_desktop
 from sandbox_agent_jupyter.magics.grammar import help_text, parse_cell, parse_line
 from sandbox_agent_jupyter.magics.questions import keep_questions
 
@@ -35,6 +37,7 @@ class AgentMagics(Magics):
         super().__init__(shell)
         self.context = MagicContext()
         self._commands = Commands(self.context, shell.user_ns)
+        self._desktop = DesktopCommands(self.context, shell.user_ns)
 
     @line_cell_magic
     def agent(self, line: str, cell: str | None = None) -> None:
@@ -43,15 +46,23 @@ class AgentMagics(Magics):
         except SandboxAgentError as error:
             raise MagicError(str(error)) from error
 
+    @line_magic
+    def desktop(self, line: str) -> None:
+        try:
+            self._desktop.run(parse_desktop(line))
+        except SandboxAgentError as error:
+            raise MagicError(str(error)) from error
+
 
 AgentMagics.agent.__doc__ = help_text()
+AgentMagics.desktop.__doc__ = desktop_help()
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """`%load_ext sandbox_agent_jupyter`: add the magics and their completion."""
     magics = AgentMagics(shell)
     shell.register_magics(magics)
-    for name in ("%agent", "%%agent"):
+    for name in ("%agent", "%%agent", "%desktop"):
         shell.set_hook("complete_command", completer(magics.context), str_key=name)
     if keep_questions not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(keep_questions)

@@ -48,11 +48,11 @@ class Commands:
         name = call.command.parent or call.command.name
         handler: Callable[[Invocation], None] = getattr(self, f"do_{name}")
         handler(call)
-        self._say_notes()
+        self.context.say_notes()
 
     def do_prompt(self, call: Invocation) -> None:
         session = self.context.for_prompt(call.options)
-        self._say_notes()
+        self.context.say_notes()
         handle = session.prompt(call.text, wait=False)
         if call.options["background"]:
             self._store(call.options["into"], handle)
@@ -169,7 +169,7 @@ class Commands:
         if call.options["background"]:
             print(f"{process.id} runs in the background: %agent logs --follow {process.id}")  # noqa: T201
             return
-        self._say_notes()
+        self.context.say_notes()
         show_run(process, keep=bool(call.options["into"]), check=call.options["check"])
 
     def do_processes(self, _call: Invocation) -> None:
@@ -230,11 +230,6 @@ class Commands:
         if not name.isidentifier():
             raise MagicUsageError(f"--into wants the name of a variable, not {name!r}")
         self.namespace[name] = value
-
-    def _say_notes(self) -> None:
-        for note in self.context.notes:
-            print(note)  # noqa: T201
-        self.context.notes.clear()
 
 
 def show(html: str, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sandbox_agent_jupyter.magics.desktop_grammar import DESKTOP
 from sandbox_agent_jupyter.magics.grammar import COMMANDS, PROMPT_OPTIONS
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ class CompletionEvent(Protocol):
 
 
 def completions(before_cursor: str, source: Source) -> list[str]:
-    """What can stand where the cursor is; ``before_cursor`` starts with ``%agent`` or ``%%agent``."""
+    """What can stand where the cursor is; ``before_cursor`` starts with ``%agent``, ``%%agent`` or ``%desktop``."""
     head, *words = before_cursor.split(" ")
     current = words.pop() if words else ""
     words = [word for word in words if word]
     if head.startswith("%%"):
         return _options(PROMPT_OPTIONS, words, current, source)
+    if head == "%desktop":
+        return _desktop(words, current, source)
     if not words:
         return _matching(COMMANDS, current)
     command = COMMANDS.get(words[0])
@@ -49,6 +52,20 @@ def completions(before_cursor: str, source: Source) -> list[str]:
         values = COMMANDS if command.complete == "commands" else source.values(command.complete)
         found = _matching(values, current)
     return found
+
+
+def _desktop(words: list[str], current: str, source: Source) -> list[str]:
+    """What can follow ``%desktop``: an action, then its options and what it is done to."""
+    names = [action.name for action in DESKTOP.actions]
+    if not words:
+        return _matching(names, current)
+    action = DESKTOP.action(words[0])
+    if action is None:
+        return []
+    found = _options(action.options, words[1:], current, source)
+    if found or current.startswith("-") or action.complete is None:
+        return found
+    return _matching(names if action.complete == "actions" else source.values(action.complete), current)
 
 
 def _action(command: Command, words: list[str], current: str, source: Source) -> list[str]:

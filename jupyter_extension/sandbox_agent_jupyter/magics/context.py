@@ -108,6 +108,12 @@ class MagicContext:
             return self.new(agent or (self.session.agent if self.session else None), options)
         return self.session
 
+    def say_notes(self) -> None:
+        """Print what was noted on the way."""
+        for note in self.notes:
+            print(note)  # noqa: T201
+        self.notes.clear()
+
     def values(self, kind: str) -> Iterable[str]:
         """What completion offers; nothing before a server is in use, and nothing when it cannot be asked."""
         if self._client is None:
@@ -129,12 +135,18 @@ class MagicContext:
         return [f"{folder}{slash}{entry.name}{'/' if entry.is_dir else ''}" for entry in entries]
 
     def _values(self, client: SandboxAgent, kind: str) -> Iterable[str]:
-        if kind == "agents":
-            return [agent.id for agent in client.agents()]
-        if kind == "sessions":
-            return [session.id for session in client.list_sessions(limit=50).items]
-        if kind == "processes":
-            return [process.id for process in client.processes.list()]
+        match kind:
+            case "agents":
+                return [agent.id for agent in client.agents()]
+            case "sessions":
+                return [session.id for session in client.list_sessions(limit=50).items]
+            case "processes":
+                return [process.id for process in client.processes.list()]
+            case "windows":
+                return [window.id for window in client.desktop.windows()]
+        return self._of_session(kind)
+
+    def _of_session(self, kind: str) -> Iterable[str]:
         if self.session is None:
             return ()
         if kind == "permissions":

@@ -52,6 +52,7 @@ class Command:
     complete: str | None = None
     actions: tuple[Command, ...] = ()
     parent: str = ""
+    magic: str = "agent"
 
     @property
     def full_name(self) -> str:
@@ -317,7 +318,7 @@ def parse_line(line: str) -> Invocation:
         known = ", ".join(COMMANDS)
         raise MagicUsageError(f"no command {name!r}; there are: {known}. To prompt: %agent prompt {line.strip()}")
     if command.actions:
-        return _parse_action(command, rest)
+        return parse_action(command, rest)
     words, text = _split_options(command, rest)
     if not command.text and text:
         first, _, more = text.partition(" ")
@@ -331,7 +332,16 @@ def parse_line(line: str) -> Invocation:
     return Invocation(command, options, text)
 
 
-def _parse_action(command: Command, line: str) -> Invocation:
+def parse_text(command: Command, line: str) -> Invocation:
+    """A command whose argument is the rest of the line, as it stands."""
+    words, text = _split_options(command, line)
+    options = _options(command, words)
+    if command.required and not text:
+        raise MagicUsageError(f"{command.argument} is missing. {usage(command)}")
+    return Invocation(command, options, text)
+
+
+def parse_action(command: Command, line: str) -> Invocation:
     """The action with its arguments, which are quoted as in a shell."""
     try:
         name, *words = shlex.split(line)
@@ -341,7 +351,7 @@ def _parse_action(command: Command, line: str) -> Invocation:
     action = command.action(name)
     if action is None:
         known = ", ".join(action.name for action in command.actions)
-        raise MagicUsageError(f"no action {name!r} of {command.name}; there are: {known}")
+        raise MagicUsageError(f"no action {name!r} of {command.name or f'%{command.magic}'}; there are: {known}")
     parser = _parser(action)
     parser.add_argument("arguments", nargs="*")
     options = vars(parser.parse_intermixed_args(words))
@@ -355,7 +365,7 @@ def _check_arguments(action: Command, arguments: tuple[str, ...]) -> None:
     least = [name for name in names if not name.startswith("[")]
     if len(arguments) < len(least):
         raise MagicUsageError(f"{least[len(arguments)].rstrip('.')} is missing. {usage(action)}")
-    if len(arguments) > len(names) and not names[-1].endswith("..."):
+    if len(arguments) > len(names) and not (names and names[-1].endswith("...")):
         raise MagicUsageError(f"{arguments[len(names)]!r} is too much here. {usage(action)}")
 
 
@@ -374,7 +384,7 @@ def usage(command: Command) -> str:
     """One line: how ``command`` is written."""
     argument = command.argument and (command.argument if command.required else f"[{command.argument}]")
     options = "[options]" if command.options else None
-    return "Usage: %agent " + " ".join(part for part in (command.full_name, options, argument) if part)
+    return f"Usage: %{command.magic} " + " ".join(part for part in (command.full_name, options, argument) if part)
 
 
 def cell_usage() -> str:
@@ -389,7 +399,7 @@ def help_text(topic: str = "") -> str:
             raise MagicUsageError(f"no command {topic!r}; there are: {', '.join(COMMANDS)}")
         lines = [usage(command), f"  {command.help}", *_option_lines(command.options)]
         for action in command.actions:
-            lines += ["", usage(action).removeprefix("Usage: "), f"  {action.help}", *_option_lines(action.options)]
+            lines += ["", action_help(action)]
         return "\n".join(lines)
     width = max(len(usage(command)) for command in COMMANDS.values()) - len("Usage: ") + 2
     lines = ["Drive coding agents from cells.", "", "Line commands:"]
@@ -404,6 +414,11 @@ def help_text(topic: str = "") -> str:
     ]
     lines += _option_lines(PROMPT_OPTIONS)
     return "\n".join(lines)
+
+
+def action_help(action: Command) -> str:
+    """How it is written, what it does, and its options."""
+    return "\n".join([usage(action).removeprefix("Usage: "), f"  {action.help}", *_option_lines(action.options)])
 
 
 def _option_lines(options: tuple[Option, ...]) -> list[str]:

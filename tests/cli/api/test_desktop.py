@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from sandbox_agent.cli.completion import window_ids
 from sandbox_agent.cli.exits import UsageError
 
 from ...support import desktop_app
+from ...support.command import PROGRAM
 from ...support.desktop import some_display
 from ...support.server import poll
 
@@ -81,9 +83,9 @@ def test_a_screenshot_is_a_file_or_goes_to_standard_output(desktop: Command, tmp
     ):
         with Image.open(path) as image:
             assert (image.format, image.size) == (form, size)
-    with desktop.popen(*DESKTOP, "screenshot", "-o", "-", text=False) as process:
-        assert process.stdout is not None
-        assert process.stdout.read().startswith(b"\x89PNG")
+    argv = [*PROGRAM, *DESKTOP, "screenshot", "-o", "-"]
+    piped = subprocess.run(argv, env=desktop.environ(), cwd=desktop.home, capture_output=True, check=True, timeout=60)
+    assert piped.stdout.startswith(b"\x89PNG")
     assert "X,Y,W,H" in desktop(*DESKTOP, "screenshot", "--region", "1", status=2).stderr
 
 
