@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
-COMMANDS: Final = ("server", "daemon", "api", "install", "install_desktop", "credentials", "doctor", "completion")
+COMMANDS: Final = (
+    "server",
+    "daemon",
+    "api",
+    "install",
+    "install_desktop",
+    "login",
+    "credentials",
+    "doctor",
+    "completion",
+)
 """The modules of this package that add commands, in the order in which help shows them."""
 
 EPILOG: Final = f"""\

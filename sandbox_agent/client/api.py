@@ -10,6 +10,7 @@ import msgspec
 from sandbox_agent.client.asking import ACCEPT_JSON, ACCEPT_STREAM, JSON, get, path, query, send, stream
 from sandbox_agent.client.calls import Call, decoder, ignore
 from sandbox_agent.client.effects import Request
+from sandbox_agent.client.process_results import ProcessInfo
 from sandbox_agent.client.results import (
     AgentInfo,
     DoctorReport,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox_agent.client.effects import Reply
-    from sandbox_agent.wire.agents import AgentInstallRequest
+    from sandbox_agent.wire.agents import AgentInstallRequest, AgentLoginRequest
     from sandbox_agent.wire.base import JsonObject
     from sandbox_agent.wire.doctor import DoctorRequest
     from sandbox_agent.wire.sessions import (
@@ -90,6 +91,11 @@ def install_stream(agent_id: str, request: AgentInstallRequest) -> Request:
         body=msgspec.json.encode(request),
         read_timeout=45.0,
     )
+
+
+def login(agent_id: str, request: AgentLoginRequest) -> Call[ProcessInfo]:
+    """No read timeout: the agent is started to be asked for its ways, and installed before that where it lacks."""
+    return send(ProcessInfo, "POST", "agents", agent_id, "login", body=request, read_timeout=None)
 
 
 def doctor(request: DoctorRequest) -> Call[DoctorReport]:

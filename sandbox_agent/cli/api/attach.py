@@ -14,7 +14,7 @@ import tty
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sandbox_agent.cli.connection import add_connection, connect
-from sandbox_agent.cli.exits import UsageError
+from sandbox_agent.cli.exits import Exit, UsageError
 from sandbox_agent.cli.output import say
 
 if TYPE_CHECKING:
@@ -77,19 +77,19 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 def run_attach(arguments: argparse.Namespace) -> int:
     keys = Keys(arguments.detach_keys)
     with connect(arguments) as client:
-        return _use(client, client.processes.get(arguments.id).terminal(), keys)
+        return use(client, client.processes.get(arguments.id).terminal(), keys)
 
 
 def run_terminal(arguments: argparse.Namespace) -> int:
     keys = Keys(arguments.detach_keys)
     command = [part for part in arguments.command if part != "--"] or ["bash"]
     env = dict(_variable(text) for text in arguments.env)
-    size = _size()
+    size = size_here()
     with connect(arguments) as client:
         process = client.processes.start(
             command, cwd=arguments.cwd, env=env, tty=True, cols=size[0] if size else 80, rows=size[1] if size else 24
         )
-        return _use(client, process.terminal(), keys)
+        return use(client, process.terminal(), keys)
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -99,7 +99,7 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _size() -> tuple[int, int] | None:
+def size_here() -> tuple[int, int] | None:
     """Columns and rows of this terminal, if it is one."""
     try:
         size = os.get_terminal_size(sys.stdout.fileno())
@@ -108,15 +108,16 @@ def _size() -> tuple[int, int] | None:
     return (size.columns, size.lines) if size.columns and size.lines else None
 
 
-def _use(client: SandboxAgent, terminal: Terminal, keys: Keys) -> int:
+def use(client: SandboxAgent, terminal: Terminal, keys: Keys, *, lasting: bool = True) -> int:
+    """Use a terminal in this one; the status to exit with. One that is not ``lasting`` ends when it is left."""
     with terminal:
         detached = Attached(terminal, keys).run()
         code = terminal.exit_code
+        number = client.processes.get(terminal.id).info.signal if code is None and not detached else None
     if detached:
-        say(f"detached; it goes on: sandbox-agent api processes attach {terminal.id}")
-        return 0
+        say(f"detached; it goes on: sandbox-agent api processes attach {terminal.id}" if lasting else "left, and ended")
+        return 0 if lasting else Exit.INTERRUPTED
     if code is None:
-        number = client.processes.get(terminal.id).info.signal
         return _BY_SIGNAL + number if number else 1
     return code
 
@@ -247,7 +248,7 @@ class Attached:
     def _resize(self) -> None:
         from sandbox_agent.problems import Conflict, NotFound
 
-        if size := _size():
+        if size := size_here():
             with contextlib.suppress(Conflict, NotFound):  # it has just ended
                 self._terminal.resize(*size)
 
