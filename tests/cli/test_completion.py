@@ -82,6 +82,16 @@ class TestOffers:
     def test_sessions_of_the_server(self, command: Command, shell: str, session: str, tmp_path: Path) -> None:
         assert session in press(command, shell, "sandbox-agent api sessions show ses", tmp_path)
 
+    def test_processes_of_the_server(self, command: Command, shell: str, tmp_path: Path) -> None:
+        name = command("api", "processes", "start", "true").stdout.strip()
+        assert name in press(command, shell, "sandbox-agent api processes logs proc", tmp_path)
+
+    def test_paths_of_the_server(self, command: Command, shell: str, tmp_path: Path) -> None:
+        (tmp_path / "there" / "data").mkdir(parents=True)
+        (tmp_path / "there" / "data.csv").touch()
+        offers = press(command, shell, f"sandbox-agent api fs cat {tmp_path}/there/da", tmp_path)
+        assert sorted(offers) == [f"{tmp_path}/there/data.csv", f"{tmp_path}/there/data/"]  # each shell has its order
+
 
 @pytest.mark.parametrize(
     ("shell", "begin"),
