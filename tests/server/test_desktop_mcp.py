@@ -1,4 +1,4 @@
-"""The desktop's MCP server: the `mcp` package's own client, and an agent's session, against a real server and display."""
+"""The desktop's MCP server, asked by the `mcp` package's own client and by an agent, on a real server and display."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..support.server import Server
 
-TOKEN = "t0ken-of-the-server"
+TOKEN = "t0ken-of-the-server"  # noqa: S105 - of a test
 WIDTH, HEIGHT = 1600, 1000
 TOOLS = {"screenshot", "click", "type", "key", "scroll", "wait", "windows", "tree", "actions"}
 
