@@ -179,7 +179,7 @@ def magics() -> str:
     for name in grammar.COMMANDS:
         lines += [f"## `%agent {name}`", "", "```text", grammar.help_text(name), "```", ""]
     lines += ["## `%desktop`", "", "```text", desktop_help(), "```", ""]
-    lead = "`%load_ext sandbox_agent_jupyter` (or `sandbox_agent`) brings them; `%agent help`, `%desktop help` say so too."
+    lead = "`%load_ext sandbox_agent_jupyter` (or `sandbox_agent`) brings them; `%agent help`, `%desktop help` too."
     return page("Magics", lead, lines)
 
 
