@@ -9,6 +9,7 @@ from sandbox_agent.client.calls import perform
 from sandbox_agent.client.desktop_calls import View
 from sandbox_agent.client.desktop_results import WindowList
 from sandbox_agent.client.nodes import AsyncNode, NodeList
+from sandbox_agent.client.recording import AsyncDesktopRecording
 from sandbox_agent.client.windows import AsyncWindow
 from sandbox_agent.wire.desktop_a11y import DesktopFindQuery
 
@@ -236,6 +237,14 @@ class AsyncDesktop:
     async def key_up(self, key: str) -> None:
         """See :meth:`Desktop.key_up`."""
         await self._driver.run(perform(desktop_calls.key_up(key)))
+
+    # -- recording ----------------------------------------------------------------------------------------------------
+
+    def record(
+        self, target: str | PathLike[str] | None = None, *, fps: int | None = None, overlay: bool = False
+    ) -> AsyncDesktopRecording:
+        """See :meth:`Desktop.record`."""
+        return AsyncDesktopRecording(self._driver, target, fps=fps, overlay=overlay)
 
     # -- windows ------------------------------------------------------------------------------------------------------
 

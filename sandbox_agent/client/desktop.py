@@ -9,6 +9,7 @@ from sandbox_agent.client.calls import perform
 from sandbox_agent.client.desktop_calls import View
 from sandbox_agent.client.desktop_results import WindowList
 from sandbox_agent.client.nodes import Node, NodeList
+from sandbox_agent.client.recording import DesktopRecording
 from sandbox_agent.client.windows import Window
 from sandbox_agent.wire.desktop_a11y import DesktopFindQuery
 
@@ -266,6 +267,24 @@ class Desktop:
     def key_up(self, key: str) -> None:
         """Let a key go."""
         self._driver.run(perform(desktop_calls.key_up(key)))
+
+    # -- recording ----------------------------------------------------------------------------------------------------
+
+    def record(
+        self, target: str | PathLike[str] | None = None, *, fps: int | None = None, overlay: bool = False
+    ) -> DesktopRecording:
+        """Record the desktop while a ``with`` block runs; its ``path`` is then the video on this machine.
+
+        ``target`` ends in ``.mp4``, ``.gif`` or ``.webm``; without it the video stays with the server, as ``info``
+        tells. ``overlay`` draws clicks and keys in, passwords among them. Raises :class:`Conflict` where another
+        recording goes on.
+
+        >>> with agent.desktop.record("demo.mp4") as recording:  # doctest: +SKIP
+        ...     agent.desktop.click(10, 20)
+        >>> recording.path.name  # doctest: +SKIP
+        'demo.mp4'
+        """
+        return DesktopRecording(self._driver, target, fps=fps, overlay=overlay)
 
     # -- windows ------------------------------------------------------------------------------------------------------
 

@@ -204,6 +204,11 @@ def archive(path: str) -> Source:
     yield Shut()
 
 
+def save(target: Path, source: Source, meter: Meter) -> Program[Path]:
+    """Write what ``source`` emits to a file, which is there once it is whole."""
+    return (yield from _into(sinks.FileSink, target, source, meter))
+
+
 def _into(kind: Callable[[Path], Sink], target: Path, source: Source, meter: Meter) -> Program[Path]:
     """Write what ``source`` emits; nothing half done is left of a file."""
     sink = yield from do(lambda: kind(target))

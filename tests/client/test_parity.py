@@ -19,6 +19,7 @@ from sandbox_agent.client import (
     nodes,
     permissions,
     processes,
+    recording,
     session,
     sync_driver,
     terminal,
@@ -37,6 +38,7 @@ TWINS: list[tuple[type, type]] = [
     (processes.Process, processes.AsyncProcess),
     (terminal.Terminal, terminal.AsyncTerminal),
     (desktop.Desktop, async_desktop.AsyncDesktop),
+    (recording.DesktopRecording, recording.AsyncDesktopRecording),
     (windows.Window, windows.AsyncWindow),
     (nodes.Node, nodes.AsyncNode),
 ]
