@@ -51,7 +51,7 @@ def app(agent: Any, tmp_path: Path) -> Iterator[App]:
         desktop.start(width=800, height=600, display_num=some_display())
     app = App(desktop, tmp_path / "told")
     yield app
-    agent.processes.get(app.launched.process_id).kill()
+    agent.processes.get(app.launched.process_id).kill(wait=60)
     agent.processes.get(app.launched.process_id).delete()
     poll(lambda: not desktop.windows(), what="an empty screen")
 
