@@ -44,7 +44,7 @@ def desktop(agent: Any) -> Iterator[Any]:
         parts = {part.process_id for part in desktop.status().processes}
         for info in agent.processes.list(owner="desktop"):
             if info.id not in parts:
-                agent.processes.get(info.id).kill()
+                agent.processes.get(info.id).kill(wait=60)
                 agent.processes.get(info.id).delete()
         poll(lambda: not desktop.windows(), what="an empty screen")
 
