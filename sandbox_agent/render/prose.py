@@ -6,13 +6,12 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from markdown_it import MarkdownIt
-
 from sandbox_agent.render.markup import Markup, escape, tag, visible
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
+    from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererHTML
     from markdown_it.token import Token
 
@@ -42,6 +41,8 @@ def _any_link(url: str) -> bool:  # noqa: ARG001 - the library calls it so
 
 @cache
 def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - a server starts without it
+
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": DEPTH}).enable(
         ["table", "strikethrough"]
     )
