@@ -17,6 +17,7 @@ _AFTER_COMM = 20  # fields of /proc/PID/stat after the command's name, up to the
 _THREADS, _ENV_START, _ENV_END = 17, 47, 48  # places after the command's name
 _PAGE = 65536
 _ROUNDS = 8
+_FEW = 64
 _KEEPER_GRACE = 1.0
 _KEEPER_DOUBT = 2.0
 
@@ -119,20 +120,21 @@ def _spawns(environ: bytes) -> bytes:
 def table(since: int = 0) -> list[Process]:
     """All processes that started at or after ``since``; older ones cannot descend from a spawn made then.
 
-    Who starts while it is read is in it too, for whoever started it may be gone before it is looked at.
+    Who starts while it is read is in it too, for whoever started it may be gone before it is looked at; not where
+    they are many, as with a fork bomb, which must be struck soon and is looked at again.
     """
     found = []
     seen: set[str] = set()
-    for _ in range(_ROUNDS):
+    for turn in range(_ROUNDS):
         listed = os.listdir("/proc")  # noqa: PTH208  # pathlib is too heavy for the keeper
         names = [name for name in listed if name.isdigit() and name not in seen]
+        if not names or (turn and len(names) > _FEW):
+            break
         for name in names:
             if (process := inspect(int(name))) is not None:
                 seen.add(name)
                 if process.start >= since:
                     found.append(process)
-        if not names:
-            break
     return found
 
 

@@ -94,6 +94,7 @@ def test_who_starts_while_the_table_is_read_is_in_it(
     listed = os.listdir
     without = [name for name in listed("/proc") if name != str(sleeper.pid)]
     listings = [without]
+    monkeypatch.setattr(proctree, "_FEW", 1 << 20)  # however many others start meanwhile
     monkeypatch.setattr(os, "listdir", lambda path: listings.pop() if listings else listed(path))
     found = [found.pid for found in proctree.table()]
     assert found.count(sleeper.pid) == 1
