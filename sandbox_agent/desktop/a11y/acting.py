@@ -65,7 +65,7 @@ async def _loose(program: Program, ref: Ref) -> bool:
         _, parent = await program.read(ref.path, "Accessible", "Parent")
     except Refused:
         return False
-    return parent == NOTHING
+    return bool(parent == NOTHING)
 
 
 async def _press(program: Program, node: Node) -> Reply:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox_agent.desktop.a11y.messages import Reply, Request
     from sandbox_agent.desktop.runtime import Runtime
 
-START_SECONDS = 20.0
+START_SECONDS = 40.0
 """Seconds for a worker to come, on the busiest of machines."""
 
 ANSWER_SECONDS = 5.0
@@ -70,28 +70,34 @@ class Link:
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with self._turn:
-            part = self.runtime.a11y
-            if not part.running:
-                self._socket.unlink(missing_ok=True)
-                argv = (sys.executable, "-P", "-m", _MODULE, str(self._socket))
-                part.restarts += part.started
-                await part.start(Program(argv, self.runtime.environment(), str(self.runtime.place.home)))
             try:
                 async with asyncio.timeout(START_SECONDS):
                     return await self._listened()
             except TimeoutError as error:
-                await part.end()
+                await self.runtime.a11y.end()
                 raise Timeout(f"the accessibility worker was not there after {START_SECONDS:g} s") from error
 
     async def _listened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection, to the worker that runs or to a new one."""
+        part, started = self.runtime.a11y, False
         while True:
             try:
                 return await asyncio.open_unix_connection(self._socket)
-            except OSError:
-                if not self.runtime.a11y.running:
-                    said = await self.runtime.a11y.last_words()
+            except OSError:  # none listens: not yet, or not any more
+                if not part.running and started:
+                    said = await part.last_words()
                     raise DesktopRuntimeFailed(f"the accessibility worker ended: {said or 'it said nothing'}") from None
-            await first(asyncio.sleep(_STEP), self.runtime.a11y.ended())
+            if not part.running:
+                started = True
+                await self._start()
+            await first(asyncio.sleep(_STEP), part.ended())
+
+    async def _start(self) -> None:
+        self._socket.unlink(missing_ok=True)
+        part = self.runtime.a11y
+        part.restarts += part.started
+        argv = (sys.executable, "-P", "-m", _MODULE, str(self._socket))
+        await part.start(Program(argv, self.runtime.environment(), str(self.runtime.place.home)))
 
 
 class _Lost(Exception):
