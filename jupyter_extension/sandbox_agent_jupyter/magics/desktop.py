@@ -100,6 +100,11 @@ class DesktopCommands:
         self._store(call, windows)
         display(windows)
 
+    def do_tree(self, call: Invocation) -> None:
+        tree = self._desktop.tree()
+        self._store(call, tree)
+        display(tree)
+
     def do_focus(self, call: Invocation) -> None:
         self._desktop.window(*call.arguments).focus()
 

@@ -77,6 +77,7 @@ DESKTOP: Final = Command(
         _action("type", "type TEXT, as it stands, into what has the focus", "TEXT", SHOW, text=True),
         _action("press", "press keys or chords, one after the other: Return, ctrl+a", "KEY...", SHOW),
         _action("windows", "list the windows", None, INTO),
+        _action("tree", "tell what programs tell of their windows: buttons, fields, menus", None, INTO),
         _action("focus", "give a window the focus", "WINDOW", SHOW, complete="windows"),
         _action("launch", "start a program and wait for its window", "APP [ARG...]", SHOW, text=True),
         _action("clipboard", "print the text of the clipboard, or put TEXT into it", "[TEXT]", text=True),
