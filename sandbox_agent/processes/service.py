@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox_agent.problems import Problem
-    from sandbox_agent.supervisor import Supervisor, Usage
+    from sandbox_agent.supervisor import Child, Supervisor, Usage
     from sandbox_agent.wire.processes import (
         ProcessConfigRequest,
         ProcessCreateRequest,
@@ -48,6 +49,8 @@ INPUT_DEADLINE_S = 5.0
 STOP_WAIT_MS = 2000
 _USAGE_WAIT_S = 0.25
 """What is used is left out of an answer where the process table takes longer to read (a fork bomb)."""
+USAGE_FRESH_S = 1.0
+"""For how long what is used is told again without reading the process table."""
 KILL_WAIT_MS = 1000
 _TERM = {"TERM": "xterm-256color"}
 _THEIR_FAULT = frozenset(
@@ -88,6 +91,7 @@ class Processes:
         self._pace = pace or Pace()
         self._processes: dict[str, Process] = {}
         self._ended: dict[str, None] = {}
+        self._measured: dict[bytes, tuple[float, ProcessUsage]] = {}
         self._last = 0
 
     async def open(self) -> None:
@@ -186,13 +190,19 @@ class Processes:
 
     async def _infos(self, processes: Sequence[Process]) -> tuple[ProcessInfo, ...]:
         children = {process.id: process.child for process in processes if process.child and process.alive}
-        used: Sequence[Usage] = ()
-        if children:
-            looking = spawn_task(self._supervisor.usage(list(children.values())), name="measure processes")
+        fresh_from = time.monotonic() - USAGE_FRESH_S
+        self._measured = {token: told for token, told in self._measured.items() if told[0] >= fresh_from}
+        wanted = [child for child in children.values() if child.token not in self._measured]
+        if wanted:
+            looking = spawn_task(self._measure(wanted), name="measure processes")
             await asyncio.wait({looking}, timeout=_USAGE_WAIT_S)
-            used = looking.result() if looking.done() else ()
-        usage = {name: _usage(one) for name, one in zip(children, used, strict=False)}
-        return tuple(process.info(usage.get(process.id)) for process in processes)
+        usage = {name: self._measured.get(child.token) for name, child in children.items()}
+        return tuple(process.info(told[1] if (told := usage.get(process.id)) else None) for process in processes)
+
+    async def _measure(self, children: Sequence[Child]) -> None:
+        used = await self._supervisor.usage(children)
+        now = time.monotonic()
+        self._measured.update((child.token, (now, _usage(one))) for child, one in zip(children, used, strict=True))
 
     async def stop(self, name: str, wait_ms: int | None = None) -> Process:
         """SIGTERM to a process and its tree; waits for its end (2 s unless told otherwise)."""

@@ -58,7 +58,10 @@ class ProcessCreateRequest(Wire, frozen=True, kw_only=True):
 
 
 class ProcessUsage(Wire, frozen=True, kw_only=True):
-    """What the process and all it started use: processor time so far, resident memory, number of processes."""
+    """What the process and all it started use: processor time so far, resident memory, number of processes.
+
+    It is at most a second old.
+    """
 
     cpu_seconds: float
     memory_bytes: int
