@@ -97,7 +97,7 @@ def of_character(character: str) -> int:
 
 
 def of_name(name: str) -> int:
-    """The keysym of a key: an X keysym's name (``Return``, ``F5``, ``a``), a character, ``U20AC``, a modifier.
+    """The keysym of a key: its name (``Return``, ``F5``, ``a``), number (``0xff0d``), a character, ``U20AC``, a modifier.
 
     Names of keys that are no characters, and the usual other names of some (``Enter``, ``Esc``), may be in any case.
     Raises `DesktopInvalidAction` for a name that nothing has.
@@ -108,7 +108,7 @@ def of_name(name: str) -> int:
         return exact
     if (match := _HEX.fullmatch(name)) is not None:
         if match[2]:
-            return int(match[2], 16)
+            return _plain(int(match[2], 16))
         if int(match[1], 16) <= LAST_CODE_POINT:
             return of_character(chr(int(match[1], 16)))
     low = name.lower()
@@ -118,6 +118,15 @@ def of_name(name: str) -> int:
             f"no key is called {name!r}", hint="use the name of an X keysym, such as Return, F5, Page_Up, a, plus"
         )
     return found
+
+
+def _plain(sym: int) -> int:
+    """The same keysym as `of_character` has it: characters of Latin-1, newline and tab are no Unicode keysyms.
+
+    Programs misread U+0000 to U+00FF as Unicode keysyms, by which the official client's stream names them.
+    """
+    point = sym - UNICODE
+    return of_character(chr(point)) if 0 <= point <= LAST_CODE_POINT else sym
 
 
 def of_chord(chord: str) -> list[int]:

@@ -74,6 +74,22 @@ async def test_a_key_is_held_until_it_is_let_go(x11: X11, screen: Screen, tmp_pa
     assert [(e["key"], e["state"]) for e in events] == [("Shift_L", 0), ("F7", SHIFT), ("F8", 0)]
 
 
+async def test_keys_that_are_named_by_number_go_down_and_up_as_their_characters(
+    x11: X11, screen: Screen, tmp_path: Path
+) -> None:
+    """Keysyms as the official client's stream sends them: ASCII plain, all else of Unicode, also where X has others."""
+    recorder = await Recorder.start(x11, screen, tmp_path)
+    text = "hé ÿÀñ€яλ中ß"
+    for character in text:
+        point = ord(character)
+        key = hex(point if point < 0x7F else 0x0100_0000 + point)
+        await x11.keyboard.down(key)
+        await x11.keyboard.up(key)
+    await x11.keyboard.press("F12")
+    *pressed, _ = [event for event in await recorder.last("F12") if not event["key"].startswith("Shift")]
+    assert "".join(event["char"] for event in pressed) == text
+
+
 async def test_modifiers_that_are_held_stay_held_around_a_chord(x11: X11, screen: Screen, tmp_path: Path) -> None:
     recorder = await Recorder.start(x11, screen, tmp_path)
     await x11.keyboard.down("ctrl")

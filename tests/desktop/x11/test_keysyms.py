@@ -27,6 +27,11 @@ from sandbox_agent.problems import DesktopInvalidAction
         ("Greek_alpha", 0x7E1),
         ("U20AC", 0x10020AC),
         ("0xff0d", 0xFF0D),
+        ("0x10000e9", 0xE9),
+        ("0x1000041", 0x41),
+        ("0x100000a", 0xFF0D),
+        ("0x100044f", 0x100044F),
+        ("0x1008ff14", 0x1008FF14),
         ("ctrl", 0xFFE3),
         ("Shift", 0xFFE1),
         ("cmd", 0xFFEB),
@@ -47,7 +52,7 @@ def test_names_of_characters_keep_their_case() -> None:
     assert keysyms.of_name("eacute") == 0xE9
 
 
-@pytest.mark.parametrize("name", ["NoSuchKey", "ctr", "", "F99", "\x07", "\ud800", "Uffffff"])
+@pytest.mark.parametrize("name", ["NoSuchKey", "ctr", "", "F99", "\x07", "\ud800", "Uffffff", "0x1000007", "0x100d800"])
 def test_an_unknown_key_is_refused(name: str) -> None:
     with pytest.raises(DesktopInvalidAction):
         keysyms.of_name(name)
