@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 import threading
-import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
-from sandbox_agent.desktop.frames import joined
+from sandbox_agent.desktop.frames import Frames, _Film, joined
+from sandbox_agent.desktop.x11.camera import Picture
 from sandbox_agent.desktop.x11.geometry import Region
 from sandbox_agent.problems import DesktopRuntimeFailed, DesktopRuntimeInactive
 from sandbox_agent.wire.desktop import DesktopLaunchRequest
@@ -145,17 +147,6 @@ async def test_several_watchers_see_the_same_and_a_slow_one_only_the_newest(desk
                 await anext(slow)
 
 
-async def test_no_more_frames_a_second_than_were_asked_for(desk: World) -> None:
-    """However much moves: the least time that ten frames may take has passed."""
-    async with desk.desktop.frames(fps=20) as frames:
-        mouse = desk.desktop.x11.mouse
-        begun = time.monotonic()
-        for step in range(11):
-            await mouse.move(step, step)
-            await until(frames, lambda f, x=step: f.cursor is not None and f.cursor.x == x)  # type: ignore[misc]
-        assert time.monotonic() - begun >= 9 / 20
-
-
 async def test_frames_end_with_the_display_and_come_again_from_the_next(desk: World) -> None:
     desktop = desk.desktop
     async with desktop.frames() as frames:
@@ -178,6 +169,72 @@ async def test_a_source_that_nobody_watches_leaves_no_thread(desk: World) -> Non
         await until(other, lambda _: True)
     await eventually(lambda: threading.active_count() <= before + 1, "the end of the source's thread")
     assert desk.desktop._frames._film is None
+
+
+class _Skip(selectors.DefaultSelector):
+    """Waits for nothing: ``now`` is as late as it would be if it had."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        found = super().select(0)
+        if not found:
+            self.now += timeout or 0
+        return found
+
+
+class _Skipping(asyncio.SelectorEventLoop):
+    """Its time goes on only where all wait, and then at once: exact, however busy the machine is."""
+
+    def __init__(self) -> None:
+        self._clock = _Skip()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        return self._clock.now
+
+
+class _Restless:
+    """A camera for which there is always something new, and whose pictures take no time."""
+
+    def __init__(self) -> None:
+        self.size = SIZE
+        self.changed = asyncio.Event()
+        self.changed.set()
+        self.display = SimpleNamespace(ended=asyncio.Event(), failure=None)
+        self.taken = 0
+
+    async def shoot(self) -> Picture:
+        self.taken += 1
+        return Picture(asyncio.get_running_loop().time(), SIZE, memoryview(b""), (Region(0, 0, *SIZE),), None)
+
+    async def close(self) -> None:
+        self.display.ended.set()
+
+
+def test_nobody_gets_more_frames_a_second_than_were_asked_for_however_much_changes() -> None:
+    """Nor fewer; and no more are taken than the quickest wants."""
+    camera: Any = None
+
+    class Source(Frames):
+        async def _open(self) -> Any:
+            nonlocal camera
+            camera = _Restless()
+            return _Film(camera)
+
+    async def seconds(frames: Watcher, count: int) -> float:
+        for _ in range(count):
+            await anext(frames)
+        return asyncio.get_running_loop().time()
+
+    async def watch() -> list[float]:
+        source = Source(SimpleNamespace())  # type: ignore[arg-type]
+        async with source.watch(fps=20) as quick, source.watch(fps=5) as slow:
+            return list(await asyncio.gather(seconds(quick, 61), seconds(slow, 16)))
+
+    with asyncio.Runner(loop_factory=_Skipping) as runner:
+        assert runner.run(watch()) == pytest.approx([3, 3], abs=1e-3)
+    assert camera.taken <= 62
 
 
 def test_many_rectangles_become_one_around_them() -> None:

@@ -97,7 +97,7 @@ def of_character(character: str) -> int:
 
 
 def of_name(name: str) -> int:
-    """The keysym of a key: its name (``Return``, ``F5``, ``a``), number (``0xff0d``), a character, ``U20AC``, a modifier.
+    """The keysym of a key: an X keysym's name (``Return``, ``a``), a character, ``U20AC``, ``0xff0d``, a modifier.
 
     Names of keys that are no characters, and the usual other names of some (``Enter``, ``Esc``), may be in any case.
     Raises `DesktopInvalidAction` for a name that nothing has.
