@@ -42,9 +42,9 @@ class McpServer:
     def __init__(self, desktop: Desktop) -> None:
         self._tools = Tools(desktop)
 
-    async def answer(self, message: Any, caller: str = "") -> JsonObject | None:
+    async def answer(self, message: JsonObject, caller: str = "") -> JsonObject | None:
         """The answer to a request; None to notifications and answers, which there is nothing to do about."""
-        if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        if message.get("jsonrpc") != "2.0":
             return _error(None, INVALID_REQUEST, "a JSON-RPC 2.0 message is expected")
         number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
         if number is None or method is None:
@@ -81,7 +81,7 @@ class McpServer:
 
     async def _call(self, params: JsonObject, caller: str) -> JsonObject:
         name, arguments = params.get("name"), params.get("arguments") or {}
-        if name not in self._tools.by_name:
+        if not isinstance(name, str) or name not in self._tools.by_name:
             raise _Refused(INVALID_PARAMS, f"there is no tool {name!r}")
         if not isinstance(arguments, dict):
             raise _Refused(INVALID_PARAMS, "arguments must be an object")

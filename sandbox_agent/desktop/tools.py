@@ -155,7 +155,7 @@ class Tools:
     async def call(self, caller: str, name: str, arguments: Any) -> Content:
         """Raises ``KeyError`` for no such tool, ``msgspec.ValidationError`` for bad arguments, and what tools raise."""
         tool = self.by_name[name]
-        given = msgspec.convert({"do": name, **arguments}, tool.arguments)
+        given = msgspec.convert({**arguments, "do": name}, tool.arguments)
         if self._desktop.state in {"inactive", "install_required"}:
             await self._desktop.start(DesktopStartRequest())
         return await tool.does(caller, given)

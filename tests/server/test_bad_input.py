@@ -107,6 +107,8 @@ def test_every_field_of_the_wrong_type_is_refused_by_its_path(client: httpx2.Cli
     assert isinstance(route.body, type)
     for field in msgspec.structs.fields(route.body):
         for wrong in (12.5, [[1]], {"x": {"y": 1}}):
+            if field.encode_name == "value" and wrong == 12.5:
+                continue  # what a node is set to may be a number
             response = client.request(route.method, url(route), json={field.encode_name: wrong})
             document = is_problem(response, 400, "invalid_request")
             assert "$" in document["detail"] or "missing" in document["detail"]
@@ -162,6 +164,7 @@ def test_unknown_ids_are_told_as_such(client: httpx2.Client, route: Route) -> No
         "/login": {},
         "/input": {"data": ""},
         "/resize": {"cols": 1, "rows": 1},
+        "/set-value": {"value": "x"},
     }
     body = next((value for part, value in bodies.items() if part in route.path), {"title": "x"})
     if route.path.startswith("/v1/desktop/windows/"):

@@ -14,20 +14,12 @@ from sandbox_agent.server.routes import ROUTES, by_path
 from ..support.contract import ours
 from ..support.shared import shared
 
-# Routes of 0.4.2 that are not served yet. It may only become shorter.
-MISSING_BELOW = (
-)
-
 
 @pytest.fixture(scope="module")
 def theirs() -> dict[str, Any]:
     """The document of 0.4.2."""
     document: dict[str, Any] = json.loads(shared("contract/openapi-0.4.2.json").read_text())
     return document
-
-
-def _missing(path: str) -> bool:
-    return path.startswith(MISSING_BELOW)
 
 
 def _schema(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +77,7 @@ def test_no_two_routes_answer_the_same_request() -> None:
     assert sum(len(methods) for methods in by_path().values()) == len(ROUTES)
 
 
-def test_what_is_missing_of_the_public_contract_is_what_the_list_says(theirs: dict[str, Any]) -> None:
+def test_nothing_is_missing_of_the_public_contract(theirs: dict[str, Any]) -> None:
     mine = ours()["paths"]
     absent = {
         (method, path)
@@ -93,16 +85,12 @@ def test_what_is_missing_of_the_public_contract_is_what_the_list_says(theirs: di
         for method in methods
         if method not in mine.get(path, {})
     }
-    assert {path for _, path in absent if not _missing(path)} == set()
-    for prefix in MISSING_BELOW:
-        assert any(path.startswith(prefix) for _, path in absent), f"{prefix} is served: take it off the list"
+    assert absent == set()
 
 
 def test_every_served_route_takes_the_parameters_of_the_public_contract(theirs: dict[str, Any]) -> None:
     for path, methods in theirs["paths"].items():
         for method, operation in methods.items():
-            if _missing(path):
-                continue
             mine = {(p["name"], p["in"]): p for p in ours()["paths"][path][method]["parameters"]}
             for parameter in operation.get("parameters", []):
                 key = (parameter["name"], parameter["in"])
@@ -116,8 +104,6 @@ def test_every_served_route_answers_with_the_statuses_and_fields_of_the_public_c
 ) -> None:
     for path, methods in theirs["paths"].items():
         for method, operation in methods.items():
-            if _missing(path):
-                continue
             mine = ours()["paths"][path][method]
             for status, answer in operation["responses"].items():
                 assert status in mine["responses"], f"{method} {path} never answers {status}"

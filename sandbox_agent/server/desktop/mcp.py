@@ -16,6 +16,7 @@ from sandbox_agent.server.call import Answer
 
 if TYPE_CHECKING:
     from sandbox_agent.server.call import Call
+    from sandbox_agent.wire.base import JsonObject
 
 PATH = "/v1/mcp/desktop"
 
@@ -24,15 +25,17 @@ async def answer(call: Call) -> Answer:
     """200 with the answer to a request; 202 to what has none."""
     version = call.headers.get("Mcp-Protocol-Version")
     message = _decoded(call.body)
-    asks_version = isinstance(message, dict) and message.get("method") in {"initialize", "server/discover"}
+    asks_version = message.get("method") in ("initialize", "server/discover")
     if version is not None and version not in VERSIONS and not asks_version:
         raise InvalidRequest(f"MCP protocol version {version} is not spoken here", hint=f"one of {', '.join(VERSIONS)}")
     found = await call.sandbox.mcp.answer(message, call.lent_to or "")
     return Answer(202) if found is None else Answer(body=msgspec.json.encode(found))
 
 
-def _decoded(raw: bytes) -> Any:
+def _decoded(raw: bytes) -> JsonObject:
     try:
-        return msgspec.json.decode(raw)
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"one JSON-RPC message is expected: {error}") from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"the request body is not JSON: {error}") from error
