@@ -96,11 +96,16 @@ def ask_health(port: int, seconds: float) -> list[float]:
     return sorted(delays)
 
 
-def desktop_seconds(server: Server) -> float:
-    """Processor time of the X server and the window manager."""
-    every = psutil.Process(server.process.pid).children(recursive=True)
-    times = [process.cpu_times() for process in every if process.name() in {"Xvfb", "openbox"}]
-    return sum(each.user + each.system for each in times)
+def processor_seconds(server: Server) -> tuple[float, float]:
+    """Processor time of the server, threads that have ended too, and of X server and window manager."""
+    own = psutil.Process(server.process.pid)
+    desktop = [process for process in own.children(recursive=True) if process.name() in {"Xvfb", "openbox"}]
+    return _seconds(own), sum(map(_seconds, desktop))
+
+
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def measure(server: Server, seconds: float, others: ProcessPoolExecutor) -> dict[str, float]:
@@ -113,11 +118,11 @@ def measure(server: Server, seconds: float, others: ProcessPoolExecutor) -> dict
         client.post("/launch", json=app).raise_for_status()
         while not stamps.exists() or not stamps.stat().st_size:
             time.sleep(0.1)
-        begun, used, drawn = time.monotonic(), server.cpu_us(), desktop_seconds(server)
+        begun, before = time.monotonic(), processor_seconds(server)
         asked = others.submit(ask_health, server.port, WARM + seconds)
         seen = watch(server.port, seconds)
         took = time.monotonic() - begun
-        used, drawn = server.cpu_us() - used, desktop_seconds(server) - drawn
+        used, drawn = (now - then for now, then in zip(processor_seconds(server), before, strict=True))
         meanwhile = asked.result()
         painted = dict(
             map(int, line.split()) for line in stamps.read_text().splitlines(keepends=True) if line[-1] == "\n"
@@ -129,7 +134,7 @@ def measure(server: Server, seconds: float, others: ProcessPoolExecutor) -> dict
     return {
         "frames a second": seen.frames / seconds,
         "Mbit a second": seen.size * 8 / seconds / 1e6,
-        "server CPU, % of a core": used / took / 1e4,
+        "server CPU, % of a core": used / took * 100,
         "X server CPU, % of a core": drawn / took * 100,
         "capture to receipt p50, ms": at(seen.behind, 0.5),
         "capture to receipt p95, ms": at(seen.behind, 0.95),
