@@ -10,6 +10,7 @@ from sandbox_agent.client.desktop_calls import View
 from sandbox_agent.client.desktop_results import WindowList
 from sandbox_agent.client.nodes import AsyncNode, NodeList
 from sandbox_agent.client.recording import AsyncDesktopRecording
+from sandbox_agent.client.recordings import AsyncDesktopRecordings
 from sandbox_agent.client.windows import AsyncWindow
 from sandbox_agent.wire.desktop_a11y import DesktopFindQuery
 
@@ -245,6 +246,11 @@ class AsyncDesktop:
     ) -> AsyncDesktopRecording:
         """See :meth:`Desktop.record`."""
         return AsyncDesktopRecording(self._driver, target, fps=fps, overlay=overlay)
+
+    @property
+    def recordings(self) -> AsyncDesktopRecordings:
+        """See :attr:`Desktop.recordings`."""
+        return AsyncDesktopRecordings(self._driver)
 
     # -- windows ------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from sandbox_agent.client.desktop_calls import View
 from sandbox_agent.client.desktop_results import WindowList
 from sandbox_agent.client.nodes import Node, NodeList
 from sandbox_agent.client.recording import DesktopRecording
+from sandbox_agent.client.recordings import DesktopRecordings
 from sandbox_agent.client.windows import Window
 from sandbox_agent.wire.desktop_a11y import DesktopFindQuery
 
@@ -285,6 +286,11 @@ class Desktop:
         'demo.mp4'
         """
         return DesktopRecording(self._driver, target, fps=fps, overlay=overlay)
+
+    @property
+    def recordings(self) -> DesktopRecordings:
+        """The recordings that the server keeps: start, stop, list, get, save, delete."""
+        return DesktopRecordings(self._driver)
 
     # -- windows ------------------------------------------------------------------------------------------------------
 

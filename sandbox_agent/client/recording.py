@@ -35,8 +35,8 @@ class RecordingState:
         self.info: wire.DesktopRecordingInfo | None = None
         self.path: Path | None = None
         self._target = None if target is None else Path(os.fspath(target)).expanduser().absolute()
-        if self._target is not None and self._target.suffix.lower().lstrip(".") not in FORMATS:
-            raise ValueError(f"the name of a recording ends in .mp4, .gif or .webm, not {self._target.suffix!r}")
+        if self._target is not None:
+            form_of(self._target)
         self._request = wire.DesktopRecordingStartRequest(fps=fps, overlay=overlay or None)
 
     def _start(self) -> Program[None]:
@@ -47,7 +47,7 @@ class RecordingState:
         stop = send(wire.DesktopRecordingInfo, "POST", "desktop", "recording", "stop")
         self.info = yield from perform(stop)
         if self._target is not None:
-            self.path = yield from _save(self.info.id, self._target)
+            self.path = yield from save_video(self.info.id, self._target, form_of(self._target))
 
 
 class DesktopRecording(RecordingState):
@@ -88,9 +88,16 @@ class AsyncDesktopRecording(RecordingState):
         await self._driver.run(self._finish())
 
 
-def _save(name: str, target: Path) -> Program[Path]:
-    """The video as a file, whole or not at all."""
+def form_of(target: Path) -> str:
+    """The format that the name of a file says. Raises ``ValueError``."""
     form = target.suffix.lower().lstrip(".")
+    if form not in FORMATS:
+        raise ValueError(f"the name of a recording ends in .mp4, .gif or .webm, not {target.suffix!r}")
+    return form
+
+
+def save_video(name: str, target: Path, form: str) -> Program[Path]:
+    """The video as a file, whole or not at all."""
     request = Request(
         "GET",
         path("desktop", "recordings", name, "download"),

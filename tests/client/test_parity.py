@@ -20,6 +20,7 @@ from sandbox_agent.client import (
     permissions,
     processes,
     recording,
+    recordings,
     session,
     sync_driver,
     terminal,
@@ -39,6 +40,7 @@ TWINS: list[tuple[type, type]] = [
     (terminal.Terminal, terminal.AsyncTerminal),
     (desktop.Desktop, async_desktop.AsyncDesktop),
     (recording.DesktopRecording, recording.AsyncDesktopRecording),
+    (recordings.DesktopRecordings, recordings.AsyncDesktopRecordings),
     (windows.Window, windows.AsyncWindow),
     (nodes.Node, nodes.AsyncNode),
 ]

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from sandbox_agent import AsyncSandboxAgent, SandboxAgent
-from sandbox_agent.problems import Conflict
+from sandbox_agent.problems import Conflict, NotFound
 
 from ..support.desktop import some_display
 from ..support.server import serve
@@ -58,3 +58,35 @@ async def test_a_block_of_awaited_code_is_recorded_too(recorded: Server, tmp_pat
         async with agent.desktop.record(tmp_path / "a.mp4", fps=10, overlay=True) as recording:
             await agent.desktop.click(10, 20)
         assert width(recording.path) == 320
+
+
+def test_a_recording_is_started_stopped_told_of_saved_and_deleted(recorded: Server, tmp_path: Path) -> None:
+    with SandboxAgent.connect(recorded.url) as agent:
+        recordings = agent.desktop.recordings
+        started = recordings.start(fps=10)
+        assert started.status == "recording"
+        assert recordings.list()[-1].id == started.id
+        with pytest.raises(Conflict):
+            recordings.delete(started.id)
+        stopped = recordings.stop()
+        assert (stopped.id, stopped.status) == (started.id, "completed")
+        assert recordings.get(started.id) == stopped
+        assert width(recordings.save(started.id, tmp_path / "a.webm")) == 320
+        assert recordings.save(started.id, tmp_path / "video", "mp4").stat().st_size == stopped.bytes
+        with pytest.raises(ValueError, match=r"\.mp4"):
+            recordings.save(started.id, tmp_path / "video")
+        recordings.delete(started.id)
+        with pytest.raises(NotFound):
+            recordings.get(started.id)
+
+
+async def test_awaited_code_has_the_same(recorded: Server, tmp_path: Path) -> None:
+    async with await AsyncSandboxAgent.connect(recorded.url) as agent:
+        recordings = agent.desktop.recordings
+        started = await recordings.start(fps=10, overlay=True)
+        stopped = await recordings.stop()
+        assert await recordings.get(started.id) == stopped
+        assert stopped in await recordings.list()
+        assert width(await recordings.save(started.id, tmp_path / "a.mp4")) == 320
+        await recordings.delete(started.id)
+        assert stopped not in await recordings.list()

@@ -36,7 +36,7 @@ class Shelf:
         """A new recording, and a descriptor that holds its lock."""
         self.folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         now = datetime.now(UTC)
-        name = f"rec_{now:%Y%m%dT%H%M%S}_{secrets.token_hex(3)}"
+        name = f"rec_{now:%Y%m%dT%H%M%S_%f}_{secrets.token_hex(3)}"
         info = DesktopRecordingInfo(
             id=name, status="recording", file_name=f"{name}.mp4", bytes=0, started_at=now.isoformat()
         )
