@@ -49,6 +49,8 @@ class McpServer:
         number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
         if number is None or method is None:
             return None
+        if not isinstance(number, str | int | float) or not isinstance(method, str):
+            return _error(None, INVALID_REQUEST, "id must be a string or a number, method a string")
         if not isinstance(params, dict):
             return _error(number, INVALID_PARAMS, "params must be an object")
         try:
@@ -56,7 +58,7 @@ class McpServer:
         except _Refused as refused:
             return _error(number, refused.code, str(refused))
 
-    async def _result(self, method: Any, params: JsonObject, caller: str) -> JsonObject:
+    async def _result(self, method: str, params: JsonObject, caller: str) -> JsonObject:
         match method:
             case "initialize":
                 wanted = params.get("protocolVersion")

@@ -133,7 +133,7 @@ def test_what_is_no_request_of_the_protocol_is_told(server: Server) -> None:
         assert post({"jsonrpc": "2.0", "id": 1, "method": "nope"}).json()["error"]["code"] == -32601
         assert post({"jsonrpc": "1.0"}).json()["error"]["code"] == -32600
         assert post([]).status_code == 400, "one message at a time"
-        assert post({"jsonrpc": "2.0", "id": 1, "method": {}}).json()["error"]["code"] == -32601
+        assert post({"jsonrpc": "2.0", "id": 1, "method": {}}).json()["error"]["code"] == -32600
         unknown = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "nope"}}
         assert post(unknown).json()["error"]["code"] == -32602
         ping = {"jsonrpc": "2.0", "id": "a", "method": "ping"}
