@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sandbox_agent.cli.api import desktop_acts as act
 from sandbox_agent.cli.api import desktop_looks as look
 from sandbox_agent.cli.api.desktop_nodes import add_nodes
+from sandbox_agent.cli.api.desktop_record import add_record
 from sandbox_agent.cli.completion import window_ids
 from sandbox_agent.cli.connection import add_connection
 from sandbox_agent.cli.output import add_json
@@ -37,6 +38,7 @@ def add_parser(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _add_wait(actions)
     _add_batch(actions)
     add_nodes(actions)
+    add_record(actions)
 
 
 def _action(actions: Actions, name: str, run: Run, told: str) -> argparse.ArgumentParser:
