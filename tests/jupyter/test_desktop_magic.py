@@ -79,6 +79,8 @@ class TestGrammar:
             ("%desktop focus ", ["of windows"]),
             ("%desktop help scr", ["screenshot"]),
             ("%desktop type h", []),
+            ("%desktop record s", ["start", "stop"]),
+            ("%desktop record stop ", []),
             ("%desktop dance ", []),
         ],
     )
@@ -146,6 +148,19 @@ def test_the_clipboard_is_written_and_printed(shell: Kernel) -> None:
     assert ran(shell.run("%desktop clipboard")).text.strip() == "größer ✓"
 
 
+def test_the_screen_is_recorded_until_it_is_told_to_stop(shell: Kernel, tmp_path: Path) -> None:
+    assert "Recording rec_" in ran(shell.run("%desktop record start --fps 10 --overlay")).text
+    refused = shell.run(f"%desktop record stop {tmp_path}/demo.avi").error
+    assert refused is not None
+    assert ".mp4" in refused["evalue"]
+    told = ran(shell.run(f"%desktop record stop {tmp_path}/demo.gif --into recording")).text
+    assert "Recorded rec_" in told
+    assert f"Saved to {tmp_path}/demo.gif" in told
+    assert (tmp_path / "demo.gif").read_bytes().startswith(b"GIF8")
+    assert "completed" in ran(shell.run("recording.status")).text
+    assert shell.run("%desktop record stop").error is not None
+
+
 def test_a_fault_is_told_in_a_line(shell: Kernel) -> None:
     for line, says in (
         ("click 640 1", "not on the screen"),
@@ -156,10 +171,19 @@ def test_a_fault_is_told_in_a_line(shell: Kernel) -> None:
         ("press NoSuchKey", "NoSuchKey"),
         ("launch no-such-program", "no-such-program"),
         ("launch 'open", "No closing quotation"),
+        ("record pause", "start, or by stop"),
+        ("record start x.mp4", "start, or by stop"),
     ):
         error = shell.run(f"%desktop {line}").error
         assert error is not None
         assert says in error["evalue"]
+
+
+def test_a_session_is_made_whose_agent_has_the_desktop(shell: Kernel) -> None:
+    ran(shell.run("%agent new mock --desktop --title shown"))
+    ran(shell.run("from sandbox_agent import SandboxAgent; newest = SandboxAgent.connect().list_sessions()[0]"))
+    told = ran(shell.run("newest.info.title, [server.name for server in newest.refresh().mcp]")).text
+    assert told.strip() == "('shown', ['desktop'])"
 
 
 def test_it_is_stopped(shell: Kernel) -> None:

@@ -65,6 +65,8 @@ def _desktop(words: list[str], current: str, source: Source) -> list[str]:
     found = _options(action.options, words[1:], current, source)
     if found or current.startswith("-") or action.complete is None:
         return found
+    if action.complete == "record":
+        return _matching(("start", "stop"), current) if len(words) == 1 else []
     return _matching(names if action.complete == "actions" else source.values(action.complete), current)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox_agent.client import Session
     from sandbox_agent.wire.base import JsonObject
 
-SESSION_OPTIONS = ("model", "mode", "thought_level", "title")
+SESSION_OPTIONS = ("model", "mode", "thought_level", "title", "desktop")
 
 
 class MagicContext:

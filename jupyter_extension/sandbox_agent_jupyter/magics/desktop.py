@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
     from sandbox_agent.client import Desktop
+    from sandbox_agent.wire.desktop import DesktopRecordingInfo
     from sandbox_agent_jupyter.magics.context import MagicContext
     from sandbox_agent_jupyter.magics.grammar import Invocation
 
+VIDEOS: Final = (".mp4", ".gif", ".webm")
 STILL: Final = 0.3
 SETTLE: Final = 3.0
 """Seconds for which the screen does not change before it is shown, and for which that is waited for at most."""
@@ -123,6 +126,23 @@ class DesktopCommands:
         else:
             print(self._desktop.clipboard())  # noqa: T201
 
+    def do_record(self, call: Invocation) -> None:
+        verb, *file = call.arguments
+        recordings = self._desktop.recordings
+        if verb == "start" and not file:
+            print(f"Recording {recordings.start(fps=call.options['fps'], overlay=call.options['overlay']).id}")  # noqa: T201
+        elif verb == "stop":
+            target = Path(file[0]).expanduser().absolute() if file else None
+            if target is not None:
+                _check_video(target)
+            info = recordings.stop()
+            self._store(call, info)
+            print(f"Recorded {info.id}, {_seconds(info):.1f} s, {info.bytes} bytes")  # noqa: T201
+            if target is not None:
+                print(f"Saved to {recordings.save(info.id, target)}")  # noqa: T201
+        else:
+            raise MagicUsageError(f"record is followed by start, or by stop and a file. {usage(call.command)}")
+
     def do_help(self, call: Invocation) -> None:
         print(desktop_help(*call.arguments))  # noqa: T201
 
@@ -144,3 +164,14 @@ def _region(call: Invocation) -> tuple[int, int, int, int] | None:
     except ValueError:
         raise MagicUsageError(f"--region is X,Y,W,H in pixels, not {given!r}") from None
     return x, y, width, height
+
+
+def _check_video(target: Path) -> None:
+    """Before anything is stopped. Raises `MagicUsageError`."""
+    if target.suffix.lower() not in VIDEOS:
+        raise MagicUsageError(f"the name of a video ends in {', '.join(VIDEOS)}, not {target.suffix!r}")
+
+
+def _seconds(info: DesktopRecordingInfo) -> float:
+    ended = datetime.fromisoformat(info.ended_at or info.started_at)
+    return (ended - datetime.fromisoformat(info.started_at)).total_seconds()

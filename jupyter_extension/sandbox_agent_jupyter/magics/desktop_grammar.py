@@ -81,6 +81,15 @@ DESKTOP: Final = Command(
         _action("focus", "give a window the focus", "WINDOW", SHOW, complete="windows"),
         _action("launch", "start a program and wait for its window", "APP [ARG...]", SHOW, text=True),
         _action("clipboard", "print the text of the clipboard, or put TEXT into it", "[TEXT]", text=True),
+        _action(
+            "record",
+            "record the screen until stop, which tells its id and length, or writes FILE (.mp4, .gif, .webm)",
+            "start|stop [FILE]",
+            Option("--fps", "pictures a second (default: 30)", "N", type=int),
+            Option("--overlay", "draw clicks and keys in, passwords among them"),
+            Option("--into", "store what stop tells in this variable: the recording", "NAME"),
+            complete="record",
+        ),
         _action("help", "this text", "[ACTION]", complete="actions"),
     ),
 )

@@ -85,11 +85,12 @@ MODE = Option("--mode", "mode of a new session", "ID", complete="modes")
 THOUGHT = Option("--thought-level", "thought level of a new session", "ID", complete="thought_levels")
 PERMISSIONS = Option("--permissions", "what a new session answers by itself (default: ask)", choices=POLICY_MODES)
 TITLE = Option("--title", "title of a new session", "TEXT")
+DESKTOP_USE = Option("--desktop", "the agent of a new session can see and use the server's desktop")
 WAIT = Option("--wait", "show the turn until it ends (the default)")
 BACKGROUND = Option("--background", "return at once; %agent status and %agent transcript show how far it is")
 INTO = Option("--into", "store the result in this variable", "NAME")
 
-NEW_SESSION = (CWD, MODEL, MODE, THOUGHT, PERMISSIONS, TITLE)
+NEW_SESSION = (CWD, MODEL, MODE, THOUGHT, PERMISSIONS, TITLE, DESKTOP_USE)
 PROMPT_OPTIONS = (AGENT, SESSION, WAIT, BACKGROUND, INTO, *NEW_SESSION)
 
 RECURSIVE = Option("--recursive", "what is in its folders too", short="-r")
