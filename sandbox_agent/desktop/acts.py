@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sandbox_agent.desktop.deeds import Deeds
 from sandbox_agent.desktop.x11.geometry import Region
-from sandbox_agent.problems import DesktopInvalidAction, InvalidRequest
+from sandbox_agent.problems import DesktopInvalidAction
 from sandbox_agent.wire.desktop import DesktopClipboardResponse, DesktopMousePositionResponse
 
 if TYPE_CHECKING:
@@ -90,8 +90,6 @@ class Acts:
         """The screen's pixel that a click is for: told as such, by a mark, or by a node."""
         pixels = (request.x, request.y) != (None, None)
         if pixels + (request.mark is not None) + (request.node_id is not None) != 1:
-            if (request.x, request.y, request.mark, request.node_id) == (None,) * 4:
-                raise InvalidRequest("where to click is missing: x and y, or mark, or nodeId")
             raise DesktopInvalidAction("a click is at x and y, or on a mark, or on a nodeId: one of them")
         if request.node_id is not None:
             return await self._desktop.a11y.spot(request.node_id)

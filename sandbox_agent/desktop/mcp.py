@@ -49,7 +49,7 @@ class McpServer:
         number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
         if number is None or method is None:
             return None
-        if not isinstance(number, str | int | float) or not isinstance(method, str):
+        if isinstance(number, bool) or not isinstance(number, str | int | float) or not isinstance(method, str):
             return _error(None, INVALID_REQUEST, "id must be a string or a number, method a string")
         if not isinstance(params, dict):
             return _error(number, INVALID_PARAMS, "params must be an object")

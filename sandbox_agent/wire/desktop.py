@@ -140,16 +140,22 @@ class DesktopMouseMoveRequest(Wire, frozen=True, kw_only=True):
     screenshot_id: str | None = None
 
 
-class DesktopMouseClickRequest(Wire, frozen=True, kw_only=True):
-    """At ``x`` and ``y``, or (ours) on what has the ``mark`` in the screenshot, or on a node: on its middle, now.
-
-    ``modifiers`` (ours) are held down meanwhile.
-    """
+class ClickTarget(Wire, frozen=True, kw_only=True):
+    """At ``x`` and ``y``, or (ours) on what has the ``mark`` in the screenshot, or on a node: on its middle, now."""
 
     x: int | None = None
     y: int | None = None
     mark: int | None = None
     node_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.x, self.y, self.mark, self.node_id) == (None, None, None, None):
+            raise ValueError("where to click is missing: x and y, or mark, or nodeId")
+
+
+class DesktopMouseClickRequest(ClickTarget, frozen=True, kw_only=True):
+    """At a pixel, on a mark or on a node; ``modifiers`` (ours) are held down meanwhile."""
+
     button: DesktopMouseButton | None = None
     click_count: int | None = None
     modifiers: DesktopKeyModifiers | None = None

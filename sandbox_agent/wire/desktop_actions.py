@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from sandbox_agent.wire.base import JsonObject, StrictRequest, Wire
 from sandbox_agent.wire.desktop import (
+    ClickTarget,
     DesktopKeyModifiers,
     DesktopMouseButton,
     DesktopMousePositionResponse,
@@ -24,13 +25,9 @@ class MoveAction(StrictRequest, tag="move", tag_field="type", frozen=True, kw_on
     screenshot_id: str | None = None
 
 
-class ClickAction(StrictRequest, tag="click", tag_field="type", frozen=True, kw_only=True):
-    """At ``x`` and ``y``, or on what has the ``mark`` in the screenshot, or on a node."""
+class ClickAction(ClickTarget, StrictRequest, tag="click", tag_field="type", frozen=True, kw_only=True):
+    """At a pixel, on a mark or on a node."""
 
-    x: int | None = None
-    y: int | None = None
-    mark: int | None = None
-    node_id: str | None = None
     button: DesktopMouseButton = "left"
     click_count: int = 1
     modifiers: DesktopKeyModifiers | None = None
