@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from sandbox_agent.agents.doctor import Doctor
 from sandbox_agent.agents.install import Installer
 from sandbox_agent.agents.probe import Probe
 from sandbox_agent.agents.terminal_login import TerminalLogins
-from sandbox_agent.desktop.mcp import McpServer
 from sandbox_agent.desktop.service import Desktop
 from sandbox_agent.files import Files
 from sandbox_agent.files.archives import Archives
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sandbox_agent.config import DirectoryConfig
+    from sandbox_agent.desktop.mcp import McpServer
     from sandbox_agent.journal import Journals, Retention
     from sandbox_agent.sessions.desktop_offer import DesktopOffer
 
@@ -69,7 +70,6 @@ class Sandbox:
     sessions: Sessions
     processes: Processes
     desktop: Desktop
-    mcp: McpServer
     desktop_offer: DesktopOffer
     files: Files
     archives: Archives
@@ -81,7 +81,6 @@ class Sandbox:
         self.supervisor = Supervisor(adopt_orphans=config.adopt_orphans)
         self.processes = Processes(self.supervisor)
         self.desktop = Desktop(self.processes, os.environ)
-        self.mcp = McpServer(self.desktop)
         self.files = Files(config.root)
         self.archives = Archives(self.files.root)
         self.watches = Watches(self.files.root)
@@ -114,6 +113,13 @@ class Sandbox:
         )
         self._starting: asyncio.Task[None] | None = None
         self._running = False
+
+    @cached_property
+    def mcp(self) -> McpServer:
+        """The desktop's tools for agents."""
+        from sandbox_agent.desktop.mcp import McpServer  # noqa: PLC0415 - who asks for no tools does not pay for them
+
+        return McpServer(self.desktop)
 
     async def start(self) -> None:
         """Start everything, once; whoever calls later gets the same outcome. Raises ``StoreUnavailable``."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sandbox_agent.desktop.mcp import VERSIONS
 from sandbox_agent.problems import InvalidRequest
 from sandbox_agent.server.call import Answer
 
@@ -23,6 +22,8 @@ PATH = "/v1/mcp/desktop"
 
 async def answer(call: Call) -> Answer:
     """200 with the answer to a request; 202 to what has none."""
+    from sandbox_agent.desktop.mcp import VERSIONS  # noqa: PLC0415 - who asks for no tools does not pay for them
+
     version = call.headers.get("Mcp-Protocol-Version")
     message = _decoded(call.body)
     asks_version = message.get("method") in ("initialize", "server/discover")
