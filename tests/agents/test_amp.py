@@ -247,6 +247,18 @@ def test_nothing_is_left_when_it_ends_in_a_turn(environ: dict[str, str], tmp_pat
         assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_a_long_path_to_temporary_files_hinders_no_question(environ: dict[str, str], tmp_path: Path) -> None:
+    """A socket's address has 108 bytes at most."""
+    deep = tmp_path / ("x" * 120)
+    deep.mkdir()
+    with Agent(BUILTIN["amp"], env={**environ, "TMPDIR": str(deep)}) as agent:
+        agent.call("initialize", protocolVersion=1)
+        agent.session = agent.call("session/new", cwd=str(tmp_path))["result"]["sessionId"]
+        turn = agent.prompt("bash echo hi")
+    assert [request["method"] for request in turn.requests] == ["session/request_permission"]
+    assert turn.of("tool_call_update")[-1]["status"] == "completed"
+
+
 def test_a_prompt_of_many_blocks_is_one_text(amp: Agent) -> None:
     blocks = [
         {"type": "text", "text": "look at"},

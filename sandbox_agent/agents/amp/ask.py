@@ -14,7 +14,8 @@ def main() -> int:
     try:
         arguments = json.loads(sys.stdin.buffer.read() or b"null")
         with socket.socket(socket.AF_UNIX) as client, client.makefile("rwb") as stream:
-            client.connect(sys.argv[1])
+            folder, name = os.path.split(sys.argv[1])  # the whole may be longer than an address can be (unix(7))
+            client.connect(f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_DIRECTORY)}/{name}")
             question = {"tool": os.environ.get("AGENT_TOOL_NAME", ""), "arguments": arguments}
             stream.write(json.dumps(question).encode() + b"\n")
             stream.flush()

@@ -8,6 +8,7 @@ that program with the tool's name in AGENT_TOOL_NAME and its arguments as JSON o
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import socket
 import sys
@@ -49,7 +50,11 @@ class Desk:
         self._waiting: set[threading.Event] = set()
         self._closed = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(folder / "ask"))
+        near = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        try:  # the folder's own path may be longer than an address can be (unix(7): 108 bytes)
+            self._listener.bind(f"/proc/self/fd/{near}/ask")
+        finally:
+            os.close(near)
         self._listener.listen()
         threading.Thread(target=self._serve, daemon=True).start()
 
