@@ -107,7 +107,7 @@ def test_every_field_of_the_wrong_type_is_refused_by_its_path(client: httpx2.Cli
     assert isinstance(route.body, type)
     for field in msgspec.structs.fields(route.body):
         for wrong in (12.5, [[1]], {"x": {"y": 1}}):
-            if field.encode_name == "value" and wrong == 12.5:
+            if route.path.endswith("/set-value") and wrong == 12.5:
                 continue  # what a node is set to may be a number
             response = client.request(route.method, url(route), json={field.encode_name: wrong})
             document = is_problem(response, 400, "invalid_request")

@@ -13,7 +13,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from Xlib import X, xauth
+from Xlib import xauth
 from Xlib.display import _BaseDisplay
 from Xlib.error import ConnectionClosedError, DisplayConnectionError, DisplayNameError, XError
 from Xlib.ext import damage, xfixes
@@ -260,6 +260,3 @@ def connect(name: str, authority: Path | None, deadline: float) -> Connection:
         ConnectionClosedError,
     ) as error:
         raise DesktopRuntimeFailed(f"cannot connect to display {name}: {error}") from error
-
-
-CURRENT_TIME = X.CurrentTime
