@@ -41,7 +41,7 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-async def eventually(condition: Callable[[], bool], within: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110  # other processes set no event of ours
             await asyncio.sleep(0.005)
@@ -63,7 +63,7 @@ async def messages(journal: Journal) -> list[Any]:
 
 async def exit_of(journal: Journal) -> dict[str, Any]:
     """The parameters of the agent's exit, once it is there."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for segments in journal.follow(0):
             assert isinstance(segments, list)
             for payload in (payload for segment in segments for payload in segment.payloads):
@@ -100,7 +100,7 @@ class Bridge:
         return fa(*flags)
 
     async def raw(
-        self, body: bytes, *, server: str = "s", agent: str | None = "fa", hold: float | None = 20
+        self, body: bytes, *, server: str = "s", agent: str | None = "fa", hold: float | None = 60
     ) -> bytes | None:
         return await self.servers.post(server, body, agent=agent, hold=hold)
 

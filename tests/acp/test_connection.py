@@ -68,7 +68,7 @@ async def test_what_we_send_is_recorded_when_asked_for(connect: Connect) -> None
     line = await connect(record_clients=True)
     await line.request("echo", 1)
     await line.notify("note", {"x": 1})
-    await line.forward(b'{"id":9,"method":"echo","params":2}', hold=10)
+    await line.forward(b'{"id":9,"method":"echo","params":2}', hold=60)
     assert [(int(sender), json.loads(payload).get("method")) for _, sender, payload in await entries(line.journal)] == [
         (Sender.CLIENT, "echo"),
         (Sender.AGENT, None),
@@ -210,7 +210,7 @@ async def test_a_death_is_told_with_code_signal_and_last_words(
     line = await connect(handler=role)
     last = b'{"method":"last"}\n{"method":"cut'
     with pytest.raises(AgentProcessExited) as caught:
-        await line.request("die", how | {"stdout": b64(last), "stderr": "Traceback\nout of luck\n"}, deadline=10)
+        await line.request("die", how | {"stdout": b64(last), "stderr": "Traceback\nout of luck\n"}, deadline=60)
     assert caught.value.extensions["stderr"] == "Traceback\nout of luck"
     assert (caught.value.extensions.get("exitCode"), caught.value.extensions.get("signal")) == (code, signum)
     found = await messages(line.journal)
@@ -248,8 +248,8 @@ async def test_a_grandchild_that_holds_the_pipe_does_not_hold_up_the_news(connec
     line = await connect()
     await line.request("spawn", {"argv": ["sleep", "1000"], "daemon": True})
     with pytest.raises(AgentProcessExited):
-        await asyncio.wait_for(line.request("die", {"code": 1}), 5)
-    await asyncio.wait_for(line._life, 5)
+        await asyncio.wait_for(line.request("die", {"code": 1}), 60)
+    await asyncio.wait_for(line._life, 60)
     assert bridge.supervisor.children() == []
 
 
@@ -289,7 +289,7 @@ async def test_an_agent_silent_at_launch_is_ended_with_its_tree(connect: Connect
     with pytest.raises(Timeout, match=r"did not answer initialize within 0\.3 s") as caught:
         await line.request("initialize", {}, deadline=60)
     assert caught.value.hint
-    await asyncio.wait_for(line._life, 5)
+    await asyncio.wait_for(line._life, 60)
     assert bridge.supervisor.children() == []
 
 
@@ -316,7 +316,7 @@ async def test_an_agent_that_closes_its_streams_is_ended(connect: Connect, fd: i
     """Nothing can come of it any more: who waits gets the error."""
     line = await connect(command=Command(("sh", "-c", f"exec {fd}>&-; while :; do sleep 0.05; done")))
     with pytest.raises(AgentProcessExited):
-        await asyncio.wait_for(line.request("echo", "x" * 100), 10)
+        await asyncio.wait_for(line.request("echo", "x" * 100), 60)
 
 
 async def test_an_agent_that_does_not_read_makes_senders_wait_and_not_memory_grow(
@@ -332,18 +332,18 @@ async def test_an_agent_that_does_not_read_makes_senders_wait_and_not_memory_gro
         await line.forward(body, hold=0.1)
     assert line._stdin.queued < 4 << 20
     line.child.signal(signal.SIGCONT)
-    await asyncio.wait_for(line.forward(body, hold=10), 10)
+    await asyncio.wait_for(line.forward(body, hold=60), 60)
 
 
 async def test_a_cancelled_sender_leaves_no_half_line(connect: Connect) -> None:
     """R27: a message much larger than the pipe goes on when its sender is gone; the next one follows whole."""
     line = await connect()
-    sender = asyncio.ensure_future(line.forward(b'{"id":1,"method":"later","params":{"after":0.2}}', hold=10))
+    sender = asyncio.ensure_future(line.forward(b'{"id":1,"method":"later","params":{"after":0.2}}', hold=60))
     large = b'{"id":2,"method":"echo","params":"' + b"y" * (4 << 20) + b'"}'
-    gone = asyncio.ensure_future(line.forward(large, hold=10))
+    gone = asyncio.ensure_future(line.forward(large, hold=60))
     await asyncio.sleep(0.05)
     gone.cancel()
-    assert await line.forward(b'{"id":3,"method":"echo","params":3}', hold=20)
+    assert await line.forward(b'{"id":3,"method":"echo","params":3}', hold=60)
     assert await sender
     received = [base64.b64decode(text) for text in await line.request("received", {})]
     assert received[1] == large + b"\n"
@@ -361,7 +361,7 @@ async def test_reading_stops_while_the_store_is_behind(connect: Connect) -> None
     assert held * 500 <= 3 << 20
     assert not asked.done()
     line.journal.writable.set()
-    await asyncio.wait_for(asked, 20)
+    await asyncio.wait_for(asked, 60)
     assert line.journal.head == 20_001
 
 

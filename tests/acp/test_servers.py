@@ -130,7 +130,7 @@ async def test_a_notification_passes_a_pending_request(bridge: Bridge) -> None:
     prompt = asyncio.ensure_future(bridge.call("prompt"))
     await eventually(lambda: bool(bridge.servers.list()))
     await bridge.raw(b'{"jsonrpc":"2.0","method":"session/cancel","params":{"sessionId":"s"}}')
-    assert await asyncio.wait_for(prompt, 2) == {"stopReason": "cancelled"}
+    assert await asyncio.wait_for(prompt, 60) == {"stopReason": "cancelled"}
 
 
 async def test_two_clients_with_one_id_both_get_their_own_answer(bridge: Bridge) -> None:
@@ -203,7 +203,7 @@ async def test_a_dead_server_is_listed_no_more_and_its_journal_goes_on(bridge: B
     await eventually(lambda: len(seen) == 3)
     assert [sequence for sequence, _, _ in await entries(journal)] == [1, 2, 3]
     await bridge.servers.delete("s")
-    await asyncio.wait_for(reader, 10)
+    await asyncio.wait_for(reader, 60)
 
 
 async def test_a_dead_server_takes_another_agent(bridge: Bridge) -> None:
@@ -255,7 +255,7 @@ async def test_delete_of_a_stubborn_agent_answers_at_once_and_its_tree_goes_with
     assert time.monotonic() - begun < 1
     assert bridge.servers.list() == []
     assert (await waiting)["data"]["type"] == "urn:sandbox-agent:error:agent_process_exited"
-    await eventually(lambda: not bridge.supervisor.children(), within=5)
+    await eventually(lambda: not bridge.supervisor.children())
 
 
 async def test_delete_can_be_repeated_and_of_what_never_was(bridge: Bridge) -> None:
@@ -286,7 +286,7 @@ async def test_readers_of_a_deleted_server_get_its_last_words_and_the_end(bridge
 
     reader = asyncio.ensure_future(read())
     await bridge.servers.delete("s")
-    found = await asyncio.wait_for(reader, 10)
+    found = await asyncio.wait_for(reader, 60)
     assert [message.get("method") for message in found] == [None, "_adapter/agent_exited"]
 
 

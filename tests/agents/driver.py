@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 """Seconds to wait for a message; a test that gets there has failed."""
 
 

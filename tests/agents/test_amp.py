@@ -243,7 +243,7 @@ def test_nothing_is_left_when_it_ends_in_a_turn(environ: dict[str, str], tmp_pat
         agent.until("agent_message_chunk")
         assert len(list((tmp_path / "tmp").iterdir())) == 1
         agent.stdin.close()
-        agent.process.wait(30)
+        agent.process.wait(60)
         assert list((tmp_path / "tmp").iterdir()) == []
 
 

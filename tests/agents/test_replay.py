@@ -40,7 +40,7 @@ def test_a_recording_replays_to_its_end(name: str) -> None:
             else:
                 assert agent.expect() == entry["msg"]
         agent.stdin.close()
-        assert agent.process.wait(10) == 0
+        assert agent.process.wait(60) == 0
 
 
 def said(text: str, session: str = "s1") -> dict[str, Any]:

@@ -119,7 +119,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(command: Command, session: str)
         process.stdout.readline()
         process.stdout.close()
         command("api", "sessions", "prompt", session, "[[burst count=500 size=2000]]")
-        assert process.wait(20) == Exit.PIPE_CLOSED
+        assert process.wait(60) == Exit.PIPE_CLOSED
         assert process.stderr.read() == ""
 
 
@@ -129,7 +129,7 @@ def test_an_interrupt_ends_it_without_a_trace(command: Command, session: str) ->
         assert process.stderr is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == Exit.INTERRUPTED
+        assert process.wait(60) == Exit.INTERRUPTED
         assert process.stderr.read() == ""
 
 

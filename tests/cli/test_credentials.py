@@ -41,7 +41,7 @@ def run(home: Path, *arguments: str, **environ: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
 
 

@@ -309,7 +309,7 @@ def test_the_token_is_nowhere_an_agent_or_a_log_could_have_it(tmp_path: Path) ->
         path = f"/v1/sessions/{made['id']}"
         prompt = {"prompt": "[[bash env; cat /proc/$PPID/environ | tr '\\\\0' '\\\\n']]"}
         client.patch(path, json={"permissionPolicy": "allow_all"})
-        client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=20"})
+        client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=50"})
         httpx2.get(f"{server.url}/v1/health?access_token={token}")
         httpx2.get(f"{server.url}/v1/{token}", headers={"Authorization": f"Bearer {token}x"})
         family = psutil.Process(server.process.pid).children(recursive=True)

@@ -198,7 +198,7 @@ class TestClose:
         last = session.refresh().last_sequence
         poll(lambda: len(seen) >= last)  # and then it waits
         agent.close()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
     async def test_closing_wakes_a_task_that_waits_for_events(self, module_server: Server, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ class TestClose:
         waiting = asyncio.ensure_future(anext(stream, None))
         await session.refresh()
         await agent.close()
-        assert await asyncio.wait_for(waiting, 5) is None
+        assert await asyncio.wait_for(waiting, 60) is None
 
     async def test_a_cancelled_next_loses_nothing(self, module_server: Server, tmp_path: Path) -> None:
         """`wait_for(anext(stream), 1)` in a loop is how people poll."""
@@ -300,7 +300,7 @@ class TestBesideALoop:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(30)
+                thread.join(60)
             assert texts == {n: f"number {n}" for n in range(8)}
 
 

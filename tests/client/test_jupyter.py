@@ -55,7 +55,7 @@ def jupyter(home: Path, *arguments: str) -> Iterator[Notebook]:
         finally:
             server.terminate()
             try:
-                server.wait(20)
+                server.wait(60)
             except subprocess.TimeoutExpired:
                 server.kill()
 

@@ -76,7 +76,7 @@ def test_closing_ends_it_with_its_agents(agent: SandboxAgent) -> None:
     everyone = [server, *server.children(recursive=True)]
     agent.close()
     agent.close()
-    assert psutil.wait_procs(everyone, timeout=10)[1] == []
+    assert psutil.wait_procs(everyone, timeout=60)[1] == []
 
 
 async def test_the_awaited_one_starts_and_ends_too() -> None:
@@ -109,7 +109,7 @@ def test_it_ends_with_its_parent(number: signal.Signals, tmp_path: Path) -> None
     """The parent is killed and can clean nothing up: server and agent are gone all the same."""
     program = (
         "import time; from sandbox_agent import SandboxAgent; agent = SandboxAgent.start(); "
-        "agent.create_session('mock'); print(agent.server.pid, flush=True); time.sleep(60)"
+        "agent.create_session('mock'); print(agent.server.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -117,7 +117,7 @@ def test_it_ends_with_its_parent(number: signal.Signals, tmp_path: Path) -> None
         everyone = [server, *server.children(recursive=True)]
         assert len(everyone) > 1
         parent.send_signal(number)
-        assert psutil.wait_procs(everyone, timeout=15)[1] == []
+        assert psutil.wait_procs(everyone, timeout=60)[1] == []
 
 
 def test_a_program_that_just_ends_leaves_nothing_behind() -> None:

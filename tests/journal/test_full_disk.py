@@ -172,7 +172,7 @@ async def test_stop_does_not_wait_for_space(disk: Disk) -> None:
     journal.append(b"1.")
     assert await journal.durable()
     await fill(journals, journal)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await disk.place.stop()
     disk.place = type(disk.place)(shutil.copytree(disk.folder, disk.folder.parent / "copy") / "store.db")
     disk.mounted = True

@@ -66,7 +66,7 @@ def test_the_same_api_is_served_below_the_prefix_and_at_the_root_when_asked(hub:
 def test_a_session_runs_from_start_to_end_with_events_and_transcript(hub: Jupyter, tmp_path: Path) -> None:
     with hub.client() as client:
         path = make_session(client, tmp_path)
-        made = client.post(f"{path}/prompts", json={"prompt": "[[say aloha]]"}, headers={"Prefer": "wait=20"})
+        made = client.post(f"{path}/prompts", json={"prompt": "[[say aloha]]"}, headers={"Prefer": "wait=50"})
         assert made.status_code == 200
         assert made.json()["state"] == "completed"
         assert made.headers["Location"].startswith(f"{PREFIX}sandbox-agent/v1/sessions/")
@@ -253,7 +253,7 @@ def test_sessions_are_found_again_by_the_next_server_in_the_same_folder_only(tmp
             assert other.get("/v1/sessions").json()["items"] == [], "one store has one server"
     with jupyter.serve(tmp_path / "home") as again, again.client() as client:
         assert client.get(path).json()["id"] == "mine"
-        client.post(f"{path}/prompts", json={"prompt": "[[say back]]"}, headers={"Prefer": "wait=20"})
+        client.post(f"{path}/prompts", json={"prompt": "[[say back]]"}, headers={"Prefer": "wait=50"})
         assert "back" in client.get(f"{path}/transcript", params={"format": "md"}).text
 
 

@@ -138,7 +138,7 @@ def test_shell_examples_run(page: Path, environ: Mapping[str, str], tmp_path: Pa
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        told = process.communicate(timeout=30)[0]
+        told = process.communicate(timeout=60)[0]
     assert process.returncode == 0, told
 
 

@@ -43,7 +43,7 @@ def test_texts_models_and_cancel(lab: Lab) -> None:
         session.cancel()
         told = session.ended(running)
         assert (told["state"], told["stopReason"]) == ("cancelled", "cancelled")
-        assert lab.stub.hung_up.wait(10)
+        assert lab.stub.hung_up.wait(60)
         assert "still here" in session.answered("say still here")
 
         model, name = lab.agent.model

@@ -78,7 +78,7 @@ def test_a_session_in_the_directory_uses_the_server(client: httpx2.Client, tmp_p
     assert made["mcp"][0]["status"] in {"offered", "running"}, "as fast as the agent started it"
     path = f"/v1/sessions/{made['id']}"
     prompt = {"prompt": '[[mcp name=tiny tool=shout args={"text": "hi"}]]'}
-    assert client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=20"}).status_code == 200
+    assert client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=50"}).status_code == 200
     assert "HI" in client.get(f"{path}/transcript", params={"format": "text"}).text
     assert client.get(path).json()["mcp"][0]["status"] == "running"
     client.delete(path)

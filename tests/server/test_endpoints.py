@@ -142,7 +142,7 @@ def test_a_post_is_held_as_long_as_asked_and_its_late_answer_is_on_the_stream(
     assert time.monotonic() - begun < 0.6
     late = sse.collect(client, "/v1/acp/late", lambda event: event.json().get("id") == "slow")
     assert late[-1].json()["result"]["stopReason"] == "end_turn"
-    held = client.post("/v1/acp/late", json=body | {"id": "held"}, headers={"Prefer": "respond-async, wait=20"})
+    held = client.post("/v1/acp/late", json=body | {"id": "held"}, headers={"Prefer": "respond-async, wait=50"})
     assert held.json()["result"]["stopReason"] == "end_turn"
     client.delete("/v1/acp/late")
 
@@ -176,7 +176,7 @@ def test_a_prompt_is_accepted_at_once_and_can_be_waited_for(client: httpx2.Clien
     job = answer.headers["Location"]
     assert job == f"{session}/prompts/{answer.json()['id']}"
     assert client.get(job).json()["state"] in {"queued", "running"}
-    done = client.get(job, headers={"Prefer": "wait=20"}).json()
+    done = client.get(job, headers={"Prefer": "wait=50"}).json()
     assert (done["state"], done["stopReason"]) == ("completed", "end_turn")
     assert [item["id"] for item in client.get(f"{session}/prompts").json()["items"]] == [done["id"]]
 
@@ -186,12 +186,12 @@ def test_a_prompt_not_done_within_the_wait_is_still_202(client: httpx2.Client, s
     assert answer.status_code == 202
     assert answer.json()["state"] == "running"
     assert client.post(f"{session}/cancel").status_code == 200
-    ended = client.get(answer.headers["Location"], headers={"Prefer": "wait=20"}).json()
+    ended = client.get(answer.headers["Location"], headers={"Prefer": "wait=50"}).json()
     assert ended["state"] == "cancelled"
 
 
 def test_an_idempotency_key_runs_a_prompt_once(client: httpx2.Client, session: str) -> None:
-    headers = {"Idempotency-Key": "only-once", "Prefer": "wait=20"}
+    headers = {"Idempotency-Key": "only-once", "Prefer": "wait=50"}
 
     def send(_: int) -> httpx2.Response:
         return client.post(f"{session}/prompts", json={"prompt": "[[say once]]"}, headers=headers)
@@ -286,7 +286,7 @@ def test_other_origins_are_answered_only_as_far_as_they_are_allowed(tmp_path: Pa
 
 
 def test_a_session_is_forked_and_the_agents_own_are_listed(client: httpx2.Client, session: str) -> None:
-    client.post(f"{session}/prompts", json={"prompt": "[[say one]]"}, headers={"Prefer": "wait=20"})
+    client.post(f"{session}/prompts", json={"prompt": "[[say one]]"}, headers={"Prefer": "wait=50"})
     fork = client.post(f"{session}/fork", json={"title": "Other"})
     assert fork.status_code == 201
     assert fork.headers["Location"] == f"/v1/sessions/{fork.json()['id']}"

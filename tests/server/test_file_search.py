@@ -62,7 +62,7 @@ def test_a_search_ends_when_its_client_goes(tmp_path: Path) -> None:
             query = f"path={tmp_path}&kind=name&regex=true&query={quote('(a+)+$')}"
             connection.sendall(f"GET /v1/fs/search?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             poll(searching, what="the search to begin")
-        poll(lambda: not searching(), deadline=20, what="the search to end with its client")
+        poll(lambda: not searching(), what="the search to end with its client")
 
 
 def _argv(process: psutil.Process) -> list[str]:

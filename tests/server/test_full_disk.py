@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..support.server import Server
 
 MIB = 1 << 20
-WAIT = {"Prefer": "wait=20"}
+WAIT = {"Prefer": "wait=50"}
 
 
 class Disk:

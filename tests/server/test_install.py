@@ -146,7 +146,7 @@ def test_a_stopped_server_leaves_no_half_install(server: Server, registries: Reg
             "POST", "/v1/agents/tiny/install", json={}, headers={"Accept": "text/event-stream"}
         )
         answer = client.send(request, stream=True)
-        assert registries.holding.wait(30)
+        assert registries.holding.wait(60)
         assert server.stop() == 0
         answer.close()
     root = server.home / "data" / "sandbox-agent" / "bin"

@@ -62,7 +62,7 @@ def test_generated_requests_are_answered_as_described(case: Case, confined: Serv
         case.headers = {**(case.headers or {}), "Accept": "application/json"}
     if case.path == "/v1/desktop/start" and isinstance(case.body, dict):
         case.body.pop("stateDir", None)  # which would be made, wherever it is
-    response = case.call(base_url=confined.url, timeout=30)
+    response = case.call(base_url=confined.url, timeout=60)
     case.validate_response(response, checks=[not_a_server_error])
     if case.path == "/v1/desktop/start" and response.status_code == 200:
         httpx2.post(f"{confined.url}/v1/desktop/stop", timeout=DEADLINE).raise_for_status()  # generated waits are long

@@ -25,7 +25,7 @@ def prompted(client: httpx2.Client, tmp_path: Path, text: str) -> str:
     made = client.post("/v1/sessions", json=body)
     assert made.status_code == 201, made.text
     path: str = made.headers["Location"]
-    done = client.post(f"{path}/prompts", json={"prompt": text}, headers={"Prefer": "wait=20"})
+    done = client.post(f"{path}/prompts", json={"prompt": text}, headers={"Prefer": "wait=50"})
     assert done.status_code == 200, done.text
     return path
 

@@ -173,7 +173,7 @@ def test_session_events_stream_and_page_the_same_envelopes(running_server: Serve
     with running_server.client() as client:
         made = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)}).json()
         path = f"/v1/sessions/{made['id']}"
-        client.post(f"{path}/prompts", json={"prompt": "[[burst count=30 size=300]]"}, headers={"Prefer": "wait=20"})
+        client.post(f"{path}/prompts", json={"prompt": "[[burst count=30 size=300]]"}, headers={"Prefer": "wait=50"})
         last = client.get(path).json()["lastSequence"]
         streamed = sse.collect(client, f"{path}/events", lambda event: event.id == last)
         paged: list[object] = []
@@ -196,7 +196,7 @@ def test_a_page_of_huge_events_ends_early_and_loses_none(running_server: Server,
         made = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)}).json()
         path = f"/v1/sessions/{made['id']}"
         prompt = {"prompt": "[[burst count=30 size=1000000]]"}
-        client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=20"})
+        client.post(f"{path}/prompts", json=prompt, headers={"Prefer": "wait=50"})
         last = client.get(path).json()["lastSequence"]
         seen: list[int] = []
         while not seen or seen[-1] < last:
@@ -222,7 +222,7 @@ def test_a_transcript_streams_a_snapshot_then_upserts_that_add_up(running_server
     with running_server.client() as client:
         made = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)}).json()
         path = f"/v1/sessions/{made['id']}"
-        client.post(f"{path}/prompts", json={"prompt": "[[say one]]"}, headers={"Prefer": "wait=20"})
+        client.post(f"{path}/prompts", json={"prompt": "[[say one]]"}, headers={"Prefer": "wait=50"})
         with sse.opened(client, f"{path}/transcript") as response:
             stream = sse.events(response)
             snapshot = next(stream)
@@ -231,7 +231,7 @@ def test_a_transcript_streams_a_snapshot_then_upserts_that_add_up(running_server
             assert snapshot.id == snapshot.json()["sequence"]
             title = None
             client.post(
-                f"{path}/prompts", json={"prompt": "[[title Named]] [[think two]] three"}, headers={"Prefer": "wait=20"}
+                f"{path}/prompts", json={"prompt": "[[title Named]] [[think two]] three"}, headers={"Prefer": "wait=50"}
             )
             last = client.get(path).json()["lastSequence"]
             for event in stream:
@@ -262,7 +262,7 @@ def test_a_transcript_is_exported_in_every_format(
     with running_server.client() as client:
         made = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)}).json()
         path = f"/v1/sessions/{made['id']}"
-        client.post(f"{path}/prompts", json={"prompt": "[[say seventeen]]"}, headers={"Prefer": "wait=20"})
+        client.post(f"{path}/prompts", json={"prompt": "[[say seventeen]]"}, headers={"Prefer": "wait=50"})
         answer = client.get(f"{path}/transcript", params={"format": form})
         assert answer.headers["Content-Type"].startswith(media)
         assert "seventeen" in answer.text

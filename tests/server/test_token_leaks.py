@@ -27,7 +27,7 @@ def test_no_answer_event_export_log_or_agent_holds_the_token(tmp_path: Path) -> 
         client.get("/v1/health", params={"access_token": TOKEN})
         client.get("/v1/nothing", params={"access_token": TOKEN})
         look = {"prompt": f"[[bash {LOOK}]] [[stderr last words]]"}
-        assert client.post("/v1/sessions/s/prompts", json=look, headers={"Prefer": "wait=20"}).status_code == 200
+        assert client.post("/v1/sessions/s/prompts", json=look, headers={"Prefer": "wait=50"}).status_code == 200
         exports = [f"transcript?format={form}" for form in ("json", "md", "html", "ipynb", "text")]
         told = [client.get(f"/v1/sessions/s/{path}").text for path in ("events", "prompts", *exports)]
         told += [client.get(path).text for path in ("/v1/sessions", "/v1/acp", "/v1/agents", "/v1/openapi.json")]

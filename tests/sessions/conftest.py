@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sandbox_agent.journal import Sender
     from sandbox_agent.wire.sessions import PermissionInfo, PromptInfo, SessionInfo
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test gives up waiting for what should have come long before."""
 
 QUICK = SessionOptions(cancel_grace=0.5, end_grace=0.5, replay_quiet=0.1)

@@ -54,7 +54,7 @@ async def test_a_killed_server_keeps_its_promises(stopped: World, delay: float) 
         sys.executable, str(program), str(stopped.folder), root, stdout=asyncio.subprocess.PIPE
     )
     assert server.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         running, queued, asked, *pids = (await server.stdout.readline()).decode().split()
     await asyncio.sleep(delay)  # the later, the more was written since
     server.send_signal(signal.SIGKILL)

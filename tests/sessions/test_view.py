@@ -105,7 +105,7 @@ async def test_following_ends_with_the_session(world: World, end: str) -> None:
     reader = Reader(world, session.id)
     await world.until(lambda: _began(reader))
     await (world.sessions.delete(session.id) if end == "delete" else world.stop())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await reader.task
 
 

@@ -73,7 +73,7 @@ def survivors(token: str) -> list[int]:
     return [row.pid for row in proctree.table() if token.encode() in row.spawns and not row.dead]
 
 
-async def eventually(condition: Callable[[], bool], within: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110  # other processes set no event of ours
             await asyncio.sleep(0.01)
@@ -84,7 +84,7 @@ async def output(child: Child) -> bytes:
     data = bytearray()
     done = asyncio.Event()
     reader = PipeReader(child.stdout_fd, data.extend, done.set)
-    await asyncio.wait_for(done.wait(), 30)
+    await asyncio.wait_for(done.wait(), 60)
     reader.close()
     return bytes(data)
 
@@ -100,6 +100,6 @@ async def line(child: Child) -> str:
             done.set()
 
     reader = PipeReader(child.stdout_fd, take, done.set)
-    await asyncio.wait_for(done.wait(), 30)
+    await asyncio.wait_for(done.wait(), 60)
     reader.close()
     return data.split(b"\n")[0].decode()

@@ -91,7 +91,7 @@ async def test_ending_goes_on_when_its_caller_is_cancelled(supervisor: Superviso
     caller = asyncio.ensure_future(child.end(0.2))
     await asyncio.sleep(0)
     caller.cancel()
-    assert await asyncio.wait_for(child.wait(), 5) == Exit(None, signal.SIGKILL)
+    assert await asyncio.wait_for(child.wait(), 60) == Exit(None, signal.SIGKILL)
     await eventually(lambda: not supervisor.children())
 
 

@@ -93,7 +93,7 @@ def test_messages_arrive_whole_and_in_order_whatever_their_sizes(sizes: list[int
         for message in messages:
             writer.write(message)
         reader = PipeReader(read, got.extend)
-        await asyncio.wait_for(writer.has_room.wait(), 10)
+        await asyncio.wait_for(writer.has_room.wait(), 60)
         await eventually(lambda: len(got) == sum(sizes))
         assert got == b"".join(messages)
         assert writer.queued == 0
@@ -112,7 +112,7 @@ async def test_a_writer_says_when_the_child_does_not_read(pipe: tuple[int, int])
     writer.write(b"x" * (1 << 20))
     assert not writer.has_room.is_set()
     reader = PipeReader(read, lambda _data: None)
-    await asyncio.wait_for(writer.has_room.wait(), 10)
+    await asyncio.wait_for(writer.has_room.wait(), 60)
     reader.close()
     writer.close()
 

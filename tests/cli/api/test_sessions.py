@@ -183,7 +183,7 @@ class TestPrompt:
             assert process.stdout.read(5) == "begun"
             poll(lambda: command.json("api", "sessions", "show", session, "--json")["state"] == "running")
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == Exit.INTERRUPTED
+            assert process.wait(60) == Exit.INTERRUPTED
             assert "cancelled; the session stays" in process.stderr.read()
         [told] = command.json("api", "sessions", "prompts", session, "--json")["items"]
         assert told["state"] == "cancelled"
@@ -195,7 +195,7 @@ class TestPrompt:
             assert process.stderr is not None
             poll(lambda: len(command.json("api", "sessions", "prompts", session, "--json")["items"]) == 2)
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == Exit.INTERRUPTED
+            assert process.wait(60) == Exit.INTERRUPTED
             assert f"api sessions cancel {session}" in process.stderr.read()
         told = command.json("api", "sessions", "prompts", session, "--json")["items"]
         assert [prompt["state"] for prompt in told] == ["running", "queued"]
@@ -205,7 +205,7 @@ class TestPrompt:
         with command.popen("api", "sessions", "prompt", session, "[[sleep 60]]") as process:
             poll(lambda: command.json("api", "sessions", "show", session, "--json")["state"] == "running")
             sessions(command, "cancel", session)
-            assert process.wait(20) == Exit.INTERRUPTED
+            assert process.wait(60) == Exit.INTERRUPTED
 
 
 class TestPermissions:
@@ -226,7 +226,7 @@ class TestPermissions:
         assert told[0] == "sandbox-agent"
         assert told[-1] == "once|always|reject"
         assert "selected" in command(*told[1:-1], "once").stdout
-        assert waiting.wait(20) == 0
+        assert waiting.wait(60) == 0
         assert pending(command, session) == []
         assert len(command.json("api", "sessions", "permissions", session, "--all", "--json")["items"]) == 1
 

@@ -29,7 +29,7 @@ def live(module_server: Server, tmp_path: Path) -> Iterator[Session]:
 def drain(pump: Pump[Any]) -> list[Any]:
     values: list[Any] = []
     while not pump.ended:
-        pump.wait(20)
+        pump.wait(60)
         values += pump.take()
     return values
 
