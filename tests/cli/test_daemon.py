@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from sandbox_agent.cli.daemon import _duration
 from sandbox_agent.cli.exits import Exit
 
 from ..support.command import Command
+from ..support.ports import free_port
 from ..support.server import poll, serve
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ class Box:
 
     def __init__(self, home: Path) -> None:
         self.command = Command(home)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = str(probe.getsockname()[1])
+        self.port = str(free_port())
         self.folder = home / "state" / "sandbox-agent" / "daemon"
 
     def __call__(self, action: str, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -244,7 +244,7 @@ def test_each_port_has_a_store_of_its_own_and_finds_it_again(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_within_five_seconds_with_live_agents_and_open_streams_and_leaves_nobody(
+def test_it_stops_soon_with_live_agents_and_open_streams_and_leaves_nobody(
     tmp_path: Path, number: int
 ) -> None:
     server = start(tmp_path / "home")
@@ -259,7 +259,7 @@ def test_it_stops_within_five_seconds_with_live_agents_and_open_streams_and_leav
         with sse.opened(client, "/v1/acp/one", after=0) as response:
             begun = time.monotonic()
             assert server.stop(number) == 0
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < DEADLINE / 2, "it waited for the agents"
             told = list(sse.events(response))
     assert [event.json().get("method") for event in told].count("_adapter/agent_exited") == 1
     assert "error" in told[-1].json(), "the prompt that was waited for is answered too"

@@ -25,6 +25,7 @@ from sandbox_agent import (
     UnsupportedAgent,
 )
 
+from ..support.ports import free_port
 from ..support.server import poll, serve
 
 if TYPE_CHECKING:
@@ -47,12 +48,6 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data" / "sandbox-agent"
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 class TestConnect:
     def test_a_url_and_its_token(self, connect: Connect, tmp_path: Path) -> None:
         with serve(tmp_path, token=TOKEN) as server:
@@ -73,7 +68,7 @@ class TestConnect:
     def test_a_running_local_server(self, connect: Connect, tmp_path: Path, alone: Path) -> None:
         """Its URL and token are in a file that only this user reads; a dead server's file is passed over."""
         (alone / "servers").mkdir(parents=True)
-        (alone / "servers" / "4194300.json").write_text(json.dumps({"url": f"http://127.0.0.1:{closed_port()}"}))
+        (alone / "servers" / "4194300.json").write_text(json.dumps({"url": f"http://127.0.0.1:{free_port()}"}))
         with serve(tmp_path / "server", token=TOKEN, data_dir=alone) as server:
             agent = connect()
             assert agent.url == server.url
@@ -85,7 +80,7 @@ class TestConnect:
 
     def test_a_named_server_that_does_not_run_is_said_at_once(self, connect: Connect, alone: Path) -> None:
         with pytest.raises(ServerUnreachable, match=r"127\.0\.0\.1") as caught:
-            connect(f"http://127.0.0.1:{closed_port()}")
+            connect(f"http://127.0.0.1:{free_port()}")
         assert caught.value.hint is not None
 
     def test_something_else_at_the_url(self, connect: Connect, tmp_path: Path) -> None:
@@ -94,7 +89,7 @@ class TestConnect:
             connect(f"{server.url}/elsewhere")
 
     def test_the_constructor_asks_nobody(self) -> None:
-        agent = SandboxAgent(f"http://127.0.0.1:{closed_port()}")
+        agent = SandboxAgent(f"http://127.0.0.1:{free_port()}")
         assert "open" in repr(agent)
         agent.close()
         assert "closed" in repr(agent)
@@ -169,8 +164,8 @@ class TestTransport:
     def test_a_proxy_of_the_environment_is_not_given_the_token(
         self, module_server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
-        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{closed_port()}")
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{free_port()}")
         with SandboxAgent.connect(module_server.url) as agent:
             assert agent.health().status == "ok"
 
@@ -228,17 +223,25 @@ class TestClose:
             await stream.aclose()
 
 
+def interrupt_once_it_runs(server: Server, session_id: str) -> None:
+    """The signal to the main thread, which waits for its turn then, or for the answer that says that it runs."""
+    with server.client() as looks:
+        poll(lambda: looks.get(f"/v1/sessions/{session_id}").json()["state"] == "running")
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
 class TestInterrupt:
     def test_an_interrupt_cancels_the_turn_and_keeps_the_session(self, module_server: Server, tmp_path: Path) -> None:
         """A KeyboardInterrupt as a terminal or a notebook sends it: a signal in the main thread."""
         with SandboxAgent.connect(module_server.url) as agent:
             session = agent.create_session("mock", cwd=tmp_path)
-            timer = threading.Timer(0.5, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT))
-            timer.start()
+            interrupts = threading.Thread(target=interrupt_once_it_runs, args=(module_server, session.id))
+            interrupts.start()
             with pytest.raises(KeyboardInterrupt):
-                session.prompt("[[sleep 60]]")
+                session.prompt("[[sleep 100]]")
+            interrupts.join()
             (prompt,) = session.prompts()
-            assert prompt.state == "cancelled"
+            assert session.get_prompt(prompt.id).wait(timeout=60).state == "cancelled"
             assert session.prompt("[[say on]]").text == "on"
 
     def test_an_interrupt_while_events_are_handed_over(self, module_server: Server, tmp_path: Path) -> None:
@@ -249,8 +252,8 @@ class TestInterrupt:
         with SandboxAgent.connect(module_server.url) as agent:
             session = agent.create_session("mock", cwd=tmp_path)
             with pytest.raises(KeyboardInterrupt):
-                session.prompt("[[sleep 60]]", on_event=interrupt)
-            assert session.prompts()[0].state == "cancelled"
+                session.prompt("[[sleep 100]]", on_event=interrupt)
+            assert session.get_prompt(session.prompts()[0].id).wait(timeout=60).state == "cancelled"
 
     def test_a_stream_goes_on_after_an_interrupt(self, module_server: Server, tmp_path: Path) -> None:
         """Interrupt a cell that iterates, run it again: the next event is the next event."""
@@ -271,9 +274,14 @@ class TestInterrupt:
     async def test_a_cancelled_task_cancels_the_turn(self, module_server: Server, tmp_path: Path) -> None:
         async with await AsyncSandboxAgent.connect(module_server.url) as agent:
             session = await agent.create_session("mock", cwd=tmp_path)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(session.prompt("[[sleep 60]]"), 0.5)
-            assert (await session.prompts())[0].state == "cancelled"
+            prompting = asyncio.ensure_future(session.prompt("[[sleep 100]]"))
+            while (await session.refresh()).state != "running":  # noqa: ASYNC110 - the server sets no event of ours
+                await asyncio.sleep(0.01)
+            prompting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await prompting
+            (prompt,) = await session.prompts()
+            assert (await (await session.get_prompt(prompt.id)).wait(timeout=60)).state == "cancelled"
             assert (await session.prompt("[[say on]]")).text == "on"
 
 

@@ -13,7 +13,7 @@ import pytest
 from sandbox_agent import AgentProcessExited, SandboxAgent, ServerUnreachable
 from sandbox_agent.client.states import ENDED
 
-from ..support.server import serve, start
+from ..support.server import poll, serve, start
 from .cutter import Cutter
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_a_follower_survives_the_server_being_killed(tmp_path: Path) -> None:
 
             threading.Thread(target=consume, daemon=True).start()
             for round_number in range(3 * SCALE):
-                handle = session.prompt("[[tick count=1000 every=0.001]]", wait=False)
+                handle = session.prompt("[[tick count=100000 every=0.001]]", wait=False)
                 seen_before = len(seen)
                 while len(seen) < seen_before + 30 * (round_number + 1):
                     finished.wait(0.01)
@@ -145,14 +145,16 @@ def test_a_waiting_prompt_finds_its_result_after_a_restart(connect: Connect, tmp
 
         def restart() -> None:
             nonlocal server
+            with server.client() as looks:
+                poll(lambda: looks.get(f"/v1/sessions/{session.id}").json()["state"] == "running")
             server.stop(signal.SIGKILL)
             server = start(home, port=server.port)
 
-        timer = threading.Timer(0.5, restart)
-        timer.start()
+        restarting = threading.Thread(target=restart)
+        restarting.start()
         with pytest.raises(AgentProcessExited):
-            session.prompt("[[sleep 60]]")
-        timer.join()
+            session.prompt("[[sleep 100]]")
+        restarting.join()
         assert "one" in session.transcript().text
         assert session.prompt("[[say two]]").text == "two"
     finally:

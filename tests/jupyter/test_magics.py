@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
+import httpx2
 import nbformat
 import papermill
 import pytest
 
-from ..support.server import serve
+from ..support.server import DEADLINE, poll, serve
 from .kernels import kernel
 
 if TYPE_CHECKING:
@@ -198,9 +197,15 @@ def test_a_kernel_alone_starts_a_server_that_ends_with_it(tmp_path: Path) -> Non
         ran(alone.run("%load_ext sandbox_agent"))
         assert "Started a local" in ran(alone.run("%agent prompt --agent mock hi")).text
         url = ran(alone.run("print(get_ipython().find_line_magic('agent').__self__.context.client.url)")).text.strip()
-    probe = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
-    done = subprocess.run([sys.executable, "-c", probe, url], capture_output=True, text=True, check=False)
-    assert "refused" in done.stderr
+
+    def refused() -> bool:
+        try:
+            httpx2.get(url, timeout=DEADLINE)
+        except httpx2.ConnectError:
+            return True
+        return False
+
+    poll(refused, what="the server's end")
 
 
 def test_papermill_runs_a_notebook_of_magics_and_leaves_no_token_in_it(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import nbclient
 import nbformat
 import pytest
 
+from ..support.ports import free_port
 from .checkout import ROOT
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ def test_python_examples_run(page: Path, environ: Mapping[str, str], tmp_path: P
 @pytest.mark.parametrize("page", having("sh"))
 def test_shell_examples_run(page: Path, environ: Mapping[str, str], tmp_path: Path) -> None:
     """A page's shell commands, one block after the other, on a port that is free; what they start is ended."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     script = tmp_path / "page.sh"
     script.write_text("set -eu\n" + "\n".join(code(page, "sh")).replace("2468", port))
     process = subprocess.Popen(
@@ -134,7 +132,7 @@ def test_shell_examples_run(page: Path, environ: Mapping[str, str], tmp_path: Pa
     )
     try:
         # The servers it leaves in the background hold the pipe, so its end is waited for, not the pipe's.
-        process.wait(60)
+        process.wait(100)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)

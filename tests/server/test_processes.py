@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..support import sse
-from ..support.server import serve
+from ..support.server import poll, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -282,7 +282,7 @@ def test_a_fork_bomb_holds_up_no_request_and_is_ended_by_one(client: httpx2.Clie
         answer = client.post(f"{PROCESSES}/run", json={"command": "echo", "args": ["fine"]})
         assert answer.json()["stdout"] == "fine\n"
     assert client.post(f"{PROCESSES}/{name}/kill", params={"waitMs": 60_000}).json()["status"] == "exited"
-    assert burning() == []
+    poll(lambda: burning() == [], what="the end of the last")
 
 
 def look(file: Path) -> bytes:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from .contract import check_response
+from .ports import free_port
 from .server import DEADLINE, environment, poll
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ def serve(
     folder.mkdir(parents=True, exist_ok=True)
     file = home / "config.py"
     token = secrets.token_hex(16)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = f"""
 c = get_config()
 c.ServerApp.port = {port}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from .contract import check_response
+from .ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,11 +84,12 @@ def start(
     data_dir: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Server:
-    """A server that has printed its ready line."""
+    """A server that has printed its ready line; on a port that it can have again, unless told one."""
     home.mkdir(parents=True, exist_ok=True)
     data = data_dir or home / "store"
     access = ["--token", token] if token else ["--no-token"]
-    argv = [sys.executable, "-m", "sandbox_agent", "server", "--port", str(port), "--data-dir", str(data)]
+    where = ["--port", str(port or free_port()), "--data-dir", str(data)]
+    argv = [sys.executable, "-m", "sandbox_agent", "server", *where]
     stderr = home / "server.log"
     with stderr.open("ab") as log:
         process = subprocess.Popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,13 +26,16 @@ DEADLINE = 60.0
 class Viewer:
     """One connection: what came over it, and the screen that a person would see."""
 
-    def __init__(self, url: str, name: str, headers: dict[str, str] | None = None, **query: int | str) -> None:
+    def __init__(
+        self, url: str, name: str, headers: dict[str, str] | None = None, *, unix: str | None = None, **query: int | str
+    ) -> None:
+        """``unix`` is the path of the socket on which the server listens in place of a port."""
         asked = "&".join(f"{key}={value}" for key, value in query.items())
         address = f"{url.replace('http', 'ws', 1)}/v1/processes/{name}/terminal/ws?{asked}"
         self._open = contextlib.ExitStack()
-        self.socket = self._open.enter_context(
-            connect(address, additional_headers=headers, max_size=None, ping_interval=None, compression=None)
-        )
+        options: dict[str, Any] = {"max_size": None, "ping_interval": None, "compression": None}
+        where = {"sock": _unix_socket(unix)} if unix else {}
+        self.socket = self._open.enter_context(connect(address, additional_headers=headers, **options, **where))
         self.ready: dict[str, Any] = json.loads(self.socket.recv(DEADLINE))
         assert self.ready["type"] == "ready"
         self.frames: list[dict[str, Any]] = []
@@ -105,6 +109,12 @@ class Viewer:
     def resize(self, cols: int, rows: int) -> None:
         self.say(type="resize", cols=cols, rows=rows)
         self.screen.resize(rows, cols)
+
+
+def _unix_socket(path: str) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX)
+    made.connect(path)
+    return made
 
 
 def start(client: httpx2.Client, command: str, *args: str, **options: Any) -> str:

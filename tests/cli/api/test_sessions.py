@@ -171,7 +171,7 @@ class TestPrompt:
 
     def test_it_can_be_left_running(self, command: Command, session: str) -> None:
         prompt = sessions(command, "prompt", session, "--no-wait", "[[sleep 60]]").stdout.strip()
-        assert command.json("api", "sessions", "show", session, "--json")["currentPromptId"] == prompt
+        poll(lambda: command.json("api", "sessions", "show", session, "--json").get("currentPromptId") == prompt)
         sessions(command, "cancel", session)
         [told] = command.json("api", "sessions", "prompts", session, "--json")["items"]
         assert told["state"] == "cancelled"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,11 +115,9 @@ def test_control_c_cancels_the_turn_also_while_it_asks(command: Command, session
     for prompt, seen in (("[[say begun]] [[sleep 60]]", "begun"), ("[[ask May I?]]", "leaves it waiting]: ")):
         with command.terminal(*PROMPT, session, prompt) as terminal:
             terminal.expect(seen)
-            started = time.monotonic()
             terminal.type("\x03")
             terminal.expect("cancelled; the session stays")
             assert terminal.wait() == Exit.INTERRUPTED
-            assert time.monotonic() - started < 10
     states = [told["state"] for told in command.json("api", "sessions", "prompts", session, "--json")["items"]]
     assert states == ["cancelled", "cancelled"]
     poll(lambda: command.json("api", "sessions", "show", session, "--json")["state"] == "idle")
