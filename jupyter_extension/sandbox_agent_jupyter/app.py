@@ -7,6 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from jupyter_server._tz import utcnow
 from jupyter_server.extension.application import ExtensionApp
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ACTIVITY_MS = 30_000
 PREFIX = "/sandbox-agent"
+EVERY_ADDRESS = {"0.0.0.0", "::", "*"}  # noqa: S104 - what others bind to
 
 
 class SandboxAgentApp(ServiceSettings, ExtensionApp):
@@ -119,7 +121,10 @@ class SandboxAgentApp(ServiceSettings, ExtensionApp):
         """Where agents on this machine reach the API; None on a Unix socket, which no URL leads to."""
         if serverapp.sock:
             return None
-        return serverapp.connection_url.rstrip("/") + "/" + self.base_url_path.strip("/")
+        address = urlsplit(serverapp.connection_url)
+        if serverapp.ip in EVERY_ADDRESS:  # it then names the machine, which not every container resolves
+            address = address._replace(netloc=f"127.0.0.1:{serverapp.port}")
+        return address.geturl().rstrip("/") + "/" + self.base_url_path.strip("/")
 
     async def stop_extension(self) -> None:
         """End agents and streams with the server."""

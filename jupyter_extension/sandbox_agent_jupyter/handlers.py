@@ -38,6 +38,7 @@ class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc]  # pr
         if self.request.method == "OPTIONS":  # browsers send no credentials with the question whether they may ask
             return
         if self.lent_to() is not None:
+            self.current_user = None  # the check of origins asks for one, who has not been looked for
             if not self.check_host() or not self.check_origin():
                 raise PermissionDenied("requests from this origin are refused")
             return
