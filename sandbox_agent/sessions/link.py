@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sandbox_agent.problems import AgentProcessExited, InvalidRequest, ModeNotSupported, StreamError, Timeout
 from sandbox_agent.sessions import events, handshake
+from sandbox_agent.sessions.due_mode import DueMode
 from sandbox_agent.sessions.errands import offer
 from sandbox_agent.sessions.mcp import check_transports
 from sandbox_agent.sessions.options import CHOICES, AgentOptions, plan
@@ -74,6 +75,7 @@ class AgentLink:
         self._opening: AgentConnection | None = None
         self._replay: Replay | None = None
         self._wanted = AgentOptions()
+        self._due = DueMode(core, self._choose)
         self._keyed: frozenset[str] = frozenset()
         self._over = False
 
@@ -99,17 +101,15 @@ class AgentLink:
             self._connected(connection)
 
     async def ensure(self) -> AgentConnection:
-        """The connection to the agent, which is started and restored if it does not run.
+        """The connection to the agent, which is started and restored if it does not run, in the mode that is due.
 
         Raises the problem it failed with; then nothing of it is left running.
         """
         async with self._lock:
-            if (live := self.connection) is not None:
-                return live
-            await self._end_quietly()
-            connection = await self._restore()
-            self._connected(connection)
-            await self._choose_again()
+            await self._due.settled()
+            connection = await self._living()
+            self._due.ask_if_due(connection)
+            await self._due.settled()
             return connection
 
     async def fork(self) -> None:
@@ -117,7 +117,8 @@ class AgentLink:
         async with self._lock:
             connection = await self._restore(fork=True)
             self._connected(connection)
-            await self._choose_again()
+            await self._choose_again(connection)
+            self._due.ask_if_due(connection)
 
     async def dismiss(self) -> None:
         """The session is destroyed: let a living agent do away with what it keeps of it."""
@@ -134,12 +135,39 @@ class AgentLink:
 
     async def choose(self, choice: Choice, value: str) -> str | None:
         """Set model, mode or thought level; the value that stands then."""
-        connection = await self.ensure()
-        return await self._choose(connection, choice, value)
+        if choice != "mode":
+            return await self._choose(await self.ensure(), choice, value)
+        async with self._lock:
+            await self._due.answered()
+            connection = await self._living()  # whose other mode is not asked for any more
+        stands = await self._choose(connection, choice, value)
+        if stands == value:
+            self._due.forget()
+        return stands
+
+    def ask_for_mode(self, mode: str) -> None:
+        """Have the agent go into this mode before any turn; that is not waited for here."""
+        connection = self.connection
+        if connection is not None and mode != self._core.row.options.current("mode"):
+            self._due.ask(connection, mode)
+
+    async def answered(self) -> None:
+        """What the session tells of its mode is the agent's own word, if it gives any."""
+        await self._due.answered()
 
     def prompting(self) -> None:
         """A prompt is about to be sent: what comes from now on is news."""
         self._replay = None
+
+    async def _living(self) -> AgentConnection:
+        """The connection, with the agent restored if it does not run; the mode that is due is not asked for yet."""
+        if (live := self.connection) is not None:
+            return live
+        await self._end_quietly()
+        connection = await self._restore()
+        self._connected(connection)
+        await self._choose_again(connection)
+        return connection
 
     async def _open(self) -> tuple[AgentConnection, Greeting]:
         core, settings = self._core, self._core.settings
@@ -212,6 +240,7 @@ class AgentLink:
 
     async def _discard(self, connection: AgentConnection) -> None:
         self._outfit.watch.end()
+        self._due.ending(connection)
         if self._opening is connection:
             self._opening = None
         await asyncio.shield(connection.close(self._core.settings.end_grace))
@@ -227,7 +256,8 @@ class AgentLink:
     async def _restore(self, *, fork: bool = False) -> AgentConnection:
         """Each way the agent offers, best first. One on which it hangs or dies is not tried on the same process."""
         core = self._core
-        before, agent_session_id = core.row.options, core.row.agent_session_id
+        before, agent_session_id = core.row.standing, core.row.agent_session_id
+        core.change(due_mode=before.current("mode"))
         connection, greeting = await self._open()
         left, told = list(ways(greeting, agent_session_id, fork=fork)), []
         try:
@@ -293,21 +323,30 @@ class AgentLink:
         if way != "session/fork":  # which is told already
             self._core.note(events.restored(continuity, reason))
 
-    async def _choose_again(self) -> None:
-        """A restored agent may have gone back to its defaults: what stood before is asked for again."""
-        connection, wanted = self.connection, self._wanted
-        if connection is None:
-            return
+    async def _choose_again(self, connection: AgentConnection) -> None:
+        """A restored agent may have gone back to its defaults: what stood before is asked for again.
+
+        Without the model or the thought level that stood, prompts go on; without the mode they do not.
+        """
         for choice in CHOICES:
-            value = wanted.current(choice)
-            if value is None or value == self._core.row.options.current(choice):
-                continue
-            try:
-                await self._choose(connection, choice, value)
-            except (StreamError, Timeout, InvalidRequest, ModeNotSupported) as problem:
-                word = choice.replace("_", " ")
-                text = f"The {word} {value} could not be set again"
-                self._core.note(events.notice("warning", text, problem.detail))
+            value, state = self._wanted.current(choice), self._core.row.options
+            wanted = value if value != state.current(choice) else None
+            if choice == "mode" and wanted in state.available("mode"):
+                continue  # it is due
+            if choice == "mode":
+                self._due.forget()
+            if wanted is not None:
+                await self._try_again(connection, choice, wanted)
+
+    async def _try_again(self, connection: AgentConnection, choice: Choice, value: str) -> None:
+        try:
+            stands = await self._choose(connection, choice, value)
+            detail = f"it stands at {stands}" if stands != value else None
+        except (StreamError, Timeout, InvalidRequest, ModeNotSupported) as problem:
+            detail = problem.detail
+        if detail is not None:
+            word = choice.replace("_", " ")
+            self._core.note(events.notice("warning", f"The {word} {value} could not be set again", detail))
 
     async def _choose(self, connection: AgentConnection, choice: Choice, value: str) -> str | None:
         row = self._core.row

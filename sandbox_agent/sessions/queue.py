@@ -225,7 +225,7 @@ class PromptQueue:
     async def _run(self, job: Job) -> None:
         core = self._core
         self.running = job
-        job.info = started(job.info, now_ms=now_ms(), first_sequence=core.journal.head + 1, options=core.row.options)
+        job.info = started(job.info, now_ms=now_ms(), first_sequence=core.journal.head + 1, options=core.row.standing)
         core.tell("turn_started", promptId=job.info.id)
         talk = spawn_task(self._talk(job), name=f"turn {job.info.id}")
         stop = spawn_task(job.cancelled.wait(), name=f"cancel of {job.info.id}")

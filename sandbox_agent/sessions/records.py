@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A session as it is kept. ``remembers`` is true once a prompt reached an agent: there is something to restore.
 
+    ``options`` is what the agent says; ``due_mode`` is a mode it was asked for and has not confirmed.
+
     ``priming`` is true from a new start of the agent until it was told the transcript. ``skill_sources`` is what was
     asked for, ``skills`` and ``mcp`` what became of it.
     """
@@ -53,12 +55,18 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent_session_id: str | None = None
     continuity: Continuity | None = None
     options: AgentOptions = AgentOptions()
+    due_mode: str | None = None
     agent_info: JsonObject | None = None
     agent_capabilities: JsonObject | None = None
     error: JsonObject | None = None
     last_sequence: int = 0
     remembers: bool = False
     priming: bool = False
+
+    @property
+    def standing(self) -> AgentOptions:
+        """What turns run under: none begins before the mode that is due is confirmed."""
+        return self.options if self.due_mode is None else self.options.with_value("mode", self.due_mode)
 
 
 class PromptRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -167,6 +167,7 @@ class Sessions:
 
     async def get(self, session_id: str) -> SessionInfo:
         session = await self._session(session_id)
+        await session.link.answered()
         await session.outfit.watch.look()
         return self._info(session)
 

@@ -53,15 +53,15 @@ class Session:
     async def start(self, choices: dict[Choice, str], *, asking_mode: str | None = None) -> None:
         """Start the agent with a new session and these choices; raises when one of them is not accepted.
 
-        ``asking_mode`` is chosen as well where the agent offers it.
+        ``asking_mode`` is chosen as well where the agent offers it; not this waits for it, but every turn.
         """
         await self.link.create()
-        if asking_mode is not None and asking_mode in self.core.row.options.available("mode"):
-            choices = {**choices, "mode": asking_mode}
         for choice in CHOICES:
             value = choices.get(choice)
             if value is not None and (stands := await self.link.choose(choice, value)) != value:
                 raise not_accepted(choice, value, stands, agent=self.core.row.agent)
+        if asking_mode is not None and asking_mode in self.core.row.options.available("mode"):
+            self.link.ask_for_mode(asking_mode)
 
     async def fork(self, source: Journal) -> None:
         """Start the agent where another session stands, whose row this one has, with a copy of all that was said."""
@@ -138,7 +138,8 @@ class Session:
 
 def info_of(row: SessionRow, *, persisted: bool) -> SessionInfo:
     """A session that is not in memory, from its row."""
-    model, mode, thought_level = effective(row.options)
+    options = row.standing
+    model, mode, thought_level = effective(options)
     return SessionInfo(
         id=row.id,
         agent=row.agent,
@@ -154,9 +155,9 @@ def info_of(row: SessionRow, *, persisted: bool) -> SessionInfo:
         thought_level=thought_level,
         agent_session_id=row.agent_session_id,
         continuity=row.continuity,
-        config_options=row.options.config_options,
-        modes=row.options.modes,
-        models=row.options.models,
+        config_options=options.config_options,
+        modes=options.modes,
+        models=options.models,
         agent_info=row.agent_info,
         agent_capabilities=row.agent_capabilities,
         mcp_servers=row.mcp_servers,
