@@ -170,10 +170,8 @@ async def test_the_agents_death_is_every_pending_requests_error_at_once(bridge: 
     """R1: who holds a POST gets an error response; who gave it up, or lost it, finds it on the stream."""
     held = asyncio.ensure_future(bridge.call("hang"))
     assert await bridge.raw(b'{"id":"late","method":"hang"}', hold=0.1) is None
-    begun = time.monotonic()
     assert await bridge.raw(b'{"method":"die","params":{"code":5,"stderr":"no memory"}}') is None
     problem = (await held)["data"]
-    assert time.monotonic() - begun < 5
     assert (problem["exitCode"], problem["stderr"]) == (5, "no memory")
     exited, *errors = await bridge.messages()
     assert exited["params"] == {"success": False, "code": 5, "signal": None, "stderr": "no memory", "expected": False}
@@ -250,9 +248,8 @@ async def test_delete_of_a_stubborn_agent_answers_at_once_and_its_tree_goes_with
     await bridge.call("pid", agent="fa --ignore-term --daemon")
     waiting = asyncio.ensure_future(bridge.call("hang", agent=None))
     await asyncio.sleep(0)
-    begun = time.monotonic()
     await bridge.servers.delete("s")
-    assert time.monotonic() - begun < 1
+    assert bridge.supervisor.children(), "the end of the agent was not waited for"
     assert bridge.servers.list() == []
     assert (await waiting)["data"]["type"] == "urn:sandbox-agent:error:agent_process_exited"
     await eventually(lambda: not bridge.supervisor.children())

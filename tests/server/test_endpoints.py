@@ -141,8 +141,8 @@ def test_a_post_is_held_as_long_as_asked_and_its_late_answer_is_on_the_stream(
         client, "/v1/acp/late", lambda event: event.json().get("method") == "session/request_permission"
     )
     assert "slow" not in [event.json().get("id") for event in asked]
-    allowed = {"outcome": {"outcome": "cancelled"}}
-    client.post("/v1/acp/late", json={"jsonrpc": "2.0", "id": asked[-1].json()["id"], "result": allowed})
+    once = {"outcome": {"outcome": "selected", "optionId": "allow_once"}}
+    client.post("/v1/acp/late", json={"jsonrpc": "2.0", "id": asked[-1].json()["id"], "result": once})
     late = sse.collect(client, "/v1/acp/late", lambda event: event.json().get("id") == "slow")
     assert late[-1].json()["result"]["stopReason"] == "end_turn"
     body = envelope("held", "session/prompt", prompt_params(session, "[[sleep 0.5]] done"))

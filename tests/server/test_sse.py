@@ -16,7 +16,7 @@ from sandbox_agent.server.acp import raw_events
 from sandbox_agent.server.sse import Outlet, Streams, unsent
 
 from ..support import sse
-from ..support.server import DEADLINE, envelope, initialize, new_acp_session, poll, prompt_params, serve
+from ..support.server import DEADLINE, PATIENT, envelope, initialize, new_acp_session, poll, prompt_params, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,7 +35,8 @@ def talk(client: httpx2.Client, tmp_path: Path, text: str) -> list[sse.Event]:
     """Start an agent on the server id ``a``, give it one prompt; everything its stream holds then."""
     initialize(client, "a")
     session = new_acp_session(client, "a", tmp_path)
-    answer = client.post(ACP, json=envelope("last", "session/prompt", prompt_params(session, text)))
+    prompt = envelope("last", "session/prompt", prompt_params(session, text))
+    answer = client.post(ACP, json=prompt, headers=PATIENT)
     assert answer.status_code == 200
     return sse.collect(client, ACP, lambda event: event.json().get("id") == "last")
 

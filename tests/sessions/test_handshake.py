@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,10 +21,8 @@ HASTY = SessionOptions(initialize_deadline=0.3, session_deadline=0.3, end_grace=
 async def test_an_agent_that_never_answers_is_ended_by_its_deadline(stopped: World, method: str) -> None:
     """R2."""
     await stopped.start(f"hang={method} ignore_eof", HASTY)
-    before = time.monotonic()
     with pytest.raises(Timeout, match=rf"did not answer {method} within 0.3 s \(hint:"):
         await stopped.create(id="wanted")
-    assert time.monotonic() - before < 5
     await _nothing_left(stopped)
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 READY = "Sandbox Agent listening on "
 DEADLINE = 60.0
+PATIENT = {"Prefer": "wait=50"}
+"""A request with it is held almost as long as a client of these tests waits."""
 
 
 @dataclass
@@ -149,7 +151,7 @@ def initialize(client: httpx2.Client, server_id: str, agent: str = "mock") -> di
         "initialize",
         {"protocolVersion": 1, "clientCapabilities": {"fs": {"readTextFile": False, "writeTextFile": False}}},
     )
-    answer = client.post(f"/v1/acp/{server_id}", params={"agent": agent}, json=request)
+    answer = client.post(f"/v1/acp/{server_id}", params={"agent": agent}, json=request, headers=PATIENT)
     assert answer.status_code == 200, answer.text
     result: dict[str, Any] = answer.json()
     return result
@@ -158,7 +160,7 @@ def initialize(client: httpx2.Client, server_id: str, agent: str = "mock") -> di
 def new_acp_session(client: httpx2.Client, server_id: str, cwd: Path) -> str:
     """An ACP session on a server id that is live; its id."""
     request = envelope("new", "session/new", {"cwd": str(cwd), "mcpServers": []})
-    answer = client.post(f"/v1/acp/{server_id}", json=request)
+    answer = client.post(f"/v1/acp/{server_id}", json=request, headers=PATIENT)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["result"]["sessionId"])
 
