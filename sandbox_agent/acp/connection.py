@@ -165,18 +165,13 @@ class AgentConnection:
         await self._room()
         self._respond(request_id, result, error)
 
-    async def forward(self, raw: bytes, *, hold: float | None) -> bytes | None:
-        """Pass on a client's own message, untouched.
+    async def forward(self, envelope: Envelope, *, hold: float | None) -> bytes | None:
+        """Pass on a client's own message (of `parse_client`), untouched.
 
         For a request: the raw response, or None when there is none within ``hold`` seconds (it arrives in the journal
         then); an agent that ends meanwhile has it answered with an error whose data is the problem document. None for
-        anything else. Raises InvalidRequest, AgentProcessExited for an agent that has ended, Timeout for one that
-        does not read.
+        anything else. Raises AgentProcessExited for an agent that has ended, Timeout for one that does not read.
         """
-        return await self.forward_envelope(parse_client(raw), hold=hold)
-
-    async def forward_envelope(self, envelope: Envelope, *, hold: float | None) -> bytes | None:
-        """`forward` for a message that was parsed already."""
         await self._room(hold)
         line = envelopes.one_line(envelope.raw)
         if envelope.kind is not Kind.REQUEST or envelope.id is None:

@@ -70,7 +70,7 @@ class AcpServers:
         if agent and agent != connection.agent:
             detail = f"server {server_id} runs {connection.agent}, not {agent}"
             raise Conflict(detail, hint="use another server id, or DELETE this one first", agent=connection.agent)
-        return await connection.forward_envelope(envelope, hold=hold)
+        return await connection.forward(envelope, hold=hold)
 
     async def journal(self, server_id: str) -> Journal:
         """What the server's agent wrote, while it lives and afterwards. Raises SessionNotFound, as 0.4.2 calls it."""

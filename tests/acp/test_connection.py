@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     Connect = Callable[..., Awaitable[AgentConnection]]
 
 
+async def forward(line: AgentConnection, body: bytes, *, hold: float | None) -> bytes | None:
+    """A client's message, as the bridge passes it on."""
+    return await line.forward(parse_client(body), hold=hold)
+
+
 async def test_a_request_of_ours_gets_its_decoded_result(connect: Connect) -> None:
     line = await connect()
     assert await line.request("echo", {"a": [1, "é", None]}) == {"a": [1, "é", None]}
@@ -68,7 +73,7 @@ async def test_what_we_send_is_recorded_when_asked_for(connect: Connect) -> None
     line = await connect(record_clients=True)
     await line.request("echo", 1)
     await line.notify("note", {"x": 1})
-    await line.forward(b'{"id":9,"method":"echo","params":2}', hold=60)
+    await forward(line, b'{"id":9,"method":"echo","params":2}', hold=60)
     assert [(int(sender), json.loads(payload).get("method")) for _, sender, payload in await entries(line.journal)] == [
         (Sender.CLIENT, "echo"),
         (Sender.AGENT, None),
@@ -259,7 +264,7 @@ async def test_after_the_end_everything_is_refused_at_once(connect: Connect) -> 
     with pytest.raises(AgentProcessExited):
         await line.request("echo", 1)
     with pytest.raises(AgentProcessExited):
-        await line.forward(b'{"id":1,"method":"echo"}', hold=1)
+        await forward(line, b'{"id":1,"method":"echo"}', hold=1)
     with pytest.raises(AgentProcessExited):
         await line.notify("x", {})
 
@@ -327,23 +332,23 @@ async def test_an_agent_that_does_not_read_makes_senders_wait_and_not_memory_gro
     line = await connect(command=Command(("sh", "-c", "read -r one; kill -STOP $$; cat >/dev/null")))
     body = b'{"method":"x","params":"' + b"x" * (1 << 20) + b'"}'
     while line._stdin.has_room.is_set():
-        await line.forward(body, hold=1)
+        await forward(line, body, hold=1)
     with pytest.raises(Timeout, match="does not read its input"):
-        await line.forward(body, hold=0.1)
+        await forward(line, body, hold=0.1)
     assert line._stdin.queued < 4 << 20
     line.child.signal(signal.SIGCONT)
-    await asyncio.wait_for(line.forward(body, hold=60), 60)
+    await asyncio.wait_for(forward(line, body, hold=60), 60)
 
 
 async def test_a_cancelled_sender_leaves_no_half_line(connect: Connect) -> None:
     """R27: a message much larger than the pipe goes on when its sender is gone; the next one follows whole."""
     line = await connect()
-    sender = asyncio.ensure_future(line.forward(b'{"id":1,"method":"later","params":{"after":0.2}}', hold=60))
+    sender = asyncio.ensure_future(forward(line, b'{"id":1,"method":"later","params":{"after":0.2}}', hold=60))
     large = b'{"id":2,"method":"echo","params":"' + b"y" * (4 << 20) + b'"}'
-    gone = asyncio.ensure_future(line.forward(large, hold=60))
+    gone = asyncio.ensure_future(forward(line, large, hold=60))
     await asyncio.sleep(0.05)
     gone.cancel()
-    assert await line.forward(b'{"id":3,"method":"echo","params":3}', hold=60)
+    assert await forward(line, b'{"id":3,"method":"echo","params":3}', hold=60)
     assert await sender
     received = [base64.b64decode(text) for text in await line.request("received", {})]
     assert received[1] == large + b"\n"
