@@ -25,7 +25,12 @@ ENVIRONMENT = "environment"
 TWINS = {"ANTHROPIC_API_KEY": "CLAUDE_API_KEY", "OPENAI_API_KEY": "CODEX_API_KEY"}
 """Names under which the same key is known too."""
 
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|COOKIE|PRIVATE|BEARER", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH(?!OR(_|$|\0))|COOKIE|PRIVATE|BEARER", re.IGNORECASE
+)
+_FOLDER_NAME = re.compile(r"(OLD)?PWD")
+_PATH_NAME = re.compile(r".*(SOCK|FILE|PATH|DIR|HOME|ASKPASS|XAUTHORITY|APPLICATION_CREDENTIALS)")
+"""Where something is, and be it a secret, is no secret; nor who wrote a commit (``GIT_AUTHOR_NAME``)."""
 _SECRET_VALUE = re.compile(
     r"(sk|pk|rk|sgamp|gh[a-z]|github_pat|xox[a-z]|glpat|AKIA|AIza|hf|npm|pypi)[-_A-Za-z0-9]{16,}"
 )
@@ -159,7 +164,9 @@ def secrets(environ: Mapping[str, str]) -> frozenset[str]:
 
 
 def _secret(name: str, value: str) -> Iterator[str]:
-    if len(value) < SHORTEST_SECRET:
+    plain = name.partition("\0")[0]
+    path = value.startswith("/") and (_FOLDER_NAME.fullmatch(plain) or _PATH_NAME.fullmatch(plain))
+    if len(value) < SHORTEST_SECRET or path:
         return
     if "://" in value:
         password = _password(value)

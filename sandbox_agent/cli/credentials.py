@@ -12,7 +12,7 @@ from sandbox_agent.cli.errors import fail
 if TYPE_CHECKING:
     import argparse
 
-    from sandbox_agent.agents.catalogue import Provider
+    from sandbox_agent.agents.catalogue import AgentSpec, Provider
     from sandbox_agent.agents.credentials import Credential
 
 _PLACES = """\
@@ -27,16 +27,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     told = "Show the keys and logins that are on this machine as JSON, masked."
     extract = kinds.add_parser("extract", help="show them as JSON, masked", description=told, epilog=_PLACES)
-    add = extract.add_argument
-    add("-a", "--agent", metavar="AGENT", help="only the value that this agent would use")
-    add("-p", "--provider", metavar="PROVIDER", help="only the value for this provider: anthropic, openai, ...")
-    add("-r", "--reveal", action="store_true", help="show the values themselves")
+    extract.add_argument("-r", "--reveal", action="store_true", help="show the values themselves")
     _add_common(extract)
     extract.set_defaults(run=run_extract)
 
     told = "Print them as assignments for a shell, unmasked."
     env = kinds.add_parser("extract-env", help=told[0].lower() + told[1:-1], description=told, epilog=_PLACES)
     env.add_argument("-e", "--export", action="store_true", help="with `export` before each")
+    env.add_argument("-r", "--reveal", action="store_true", help="changes nothing: a shell needs the values")
     _add_common(env)
     env.set_defaults(run=run_extract_env)
 
@@ -46,18 +44,49 @@ def _say(line: str) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-a", "--agent", metavar="AGENT", help="only what this agent would use")
+    parser.add_argument(
+        "-p", "--provider", metavar="PROVIDER", help="only that of this provider: anthropic, openai, ..."
+    )
     parser.add_argument("-d", "--home-dir", metavar="DIR", help="home folder to look in (default: yours)")
     parser.add_argument("--no-oauth", action="store_true", help="leave out the tokens of logins; keys alone")
 
 
 def _found(arguments: argparse.Namespace) -> tuple[dict[str, Credential], dict[str, Provider]]:
+    """The best of each provider that was asked for; with an agent, the ones in its own file before all others."""
     from sandbox_agent.agents import catalogue, credentials
+    from sandbox_agent.problems import UnsupportedAgent
 
-    providers = catalogue.load()[1]
+    specs, providers = catalogue.load()
     environ = dict(os.environ)
     if arguments.home_dir:
         environ = credentials.at_home(environ, os.path.abspath(os.path.expanduser(arguments.home_dir)))  # noqa: PTH100, PTH111 - strings are wanted
-    return credentials.best(credentials.find(providers, environ), oauth=not arguments.no_oauth), providers
+    found = list(credentials.find(providers, environ))
+    wanted: tuple[str, ...] | None = (arguments.provider,) if arguments.provider else None
+    if arguments.agent:
+        if arguments.agent not in specs:
+            raise UnsupportedAgent(f"unsupported agent: {arguments.agent}", hint=f"one of {', '.join(specs)}")
+        found, wanted = _of(specs[arguments.agent], found, wanted)
+    best = credentials.best(found, oauth=not arguments.no_oauth)
+    return {name: best[name] for name in wanted or best if name in best}, providers
+
+
+def _of(
+    spec: AgentSpec, found: list[Credential], wanted: tuple[str, ...] | None
+) -> tuple[list[Credential], tuple[str, ...]]:
+    """An agent's credentials: those of its providers, and where it asks for none, those it keeps itself."""
+    from sandbox_agent.problems import NotFound
+
+    if spec.providers:
+        names = spec.providers
+    else:
+        found = [one for one in found if one.source == spec.id]
+        names = tuple(dict.fromkeys(one.provider for one in found))
+    if not names:
+        raise NotFound(f"agent {spec.id} asks for no provider's credentials, and keeps none itself")
+    if wanted and wanted[0] not in names:
+        raise NotFound(f"agent {spec.id} uses {' or '.join(names)}, not {wanted[0]}")
+    return found, wanted or names
 
 
 def run_extract(arguments: argparse.Namespace) -> int:
@@ -89,23 +118,11 @@ def _document(credential: Credential | None, *, reveal: bool) -> dict[str, Any] 
 
 
 def _one(arguments: argparse.Namespace, found: dict[str, Credential]) -> int:
-    from sandbox_agent.agents import catalogue
     from sandbox_agent.agents.credentials import mask
 
-    wanted: tuple[str, ...] = (arguments.provider,)
-    if arguments.agent:
-        specs = catalogue.load()[0]
-        if arguments.agent not in specs:
-            return fail(f"unsupported agent: {arguments.agent}", hint=f"one of {', '.join(specs)}")
-        wanted = specs[arguments.agent].providers
-        if not wanted:
-            return fail(f"agent {arguments.agent} keeps its own credentials and asks for no provider's")
-        if arguments.provider and arguments.provider not in wanted:
-            return fail(f"agent {arguments.agent} uses {' or '.join(wanted)}, not {arguments.provider}")
-        wanted = (arguments.provider,) if arguments.provider else wanted
-    credential = next((found[name] for name in wanted if name in found), None)
+    credential = next(iter(found.values()), None)
     if credential is None:
-        return fail(f"no credentials found for {' or '.join(wanted)}")
+        return fail(f"no credentials found for {arguments.provider or arguments.agent}")
     _say(credential.value if arguments.reveal else mask(credential.value))
     return 0
 
@@ -115,6 +132,8 @@ def run_extract_env(arguments: argparse.Namespace) -> int:
     from sandbox_agent.agents.credentials import variables
 
     found, providers = _found(arguments)
+    if not found and (arguments.agent or arguments.provider):
+        return fail(f"no credentials found for {arguments.provider or arguments.agent}")
     for credential in found.values():
         names = variables(credential, providers)
         if not names:

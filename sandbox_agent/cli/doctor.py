@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
 
     from sandbox_agent.agents import Agents
     from sandbox_agent.wire.doctor import DoctorReport
@@ -39,6 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--tried", default="", metavar="TEXT", help="what was tried")
     add("--deployed", default="", metavar="WHERE", help="where it runs, if not locally")
     add("--sdk", default="", metavar="NAME", help="the SDK in use (default: this package's)")
+    add("--provider", default="", metavar="NAME", help="whose models are asked (default: as credentials tell)")
     parser.set_defaults(run=run)
 
 
@@ -92,6 +92,7 @@ def _story(arguments: argparse.Namespace, report: DoctorReport) -> str:
         deployment=f"deployed: {arguments.deployed}" if arguments.deployed else _deployment(),
         sdk=arguments.sdk,
         agent=", ".join(arguments.agents),
+        provider=arguments.provider,
     )
     return doctor_markdown(report, told)
 
@@ -120,21 +121,14 @@ def _deployment() -> str:
 
 
 def _safe(text: str, agents: Agents) -> str:
-    """Without any secret that could be in it: those of the environment, and those in agents' files."""
+    """Without any secret that could be in it: of the environment, in agents' files, or of the form of a key."""
     from sandbox_agent.agents import credentials
-    from sandbox_agent.sessions.private import MASK
+    from sandbox_agent.agents.scrub import scrubbed
 
     found = (one.value for one in credentials.find(agents.providers, agents.environ))
-    for secret in _longest_first({*credentials.secrets(agents.environ), *found}):
-        text = text.replace(secret, MASK)
+    text = scrubbed(text, {*credentials.secrets(agents.environ), *found})
     home = agents.environ.get("HOME", "").rstrip("/")
     return text.replace(f"{home}/", "~/") if home else text
-
-
-def _longest_first(secrets: Iterable[str]) -> list[str]:
-    from sandbox_agent.agents.credentials import SHORTEST_SECRET
-
-    return sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True)
 
 
 def _write(arguments: argparse.Namespace, text: str) -> None:

@@ -260,10 +260,20 @@ def test_secrets_are_known_by_name_form_or_place() -> None:
         "OPENAI_MODEL": "gpt-5.5-some-model",
         "ANTHROPIC_BASE_URL": "http://127.0.0.1:4000",
         "MY_TOKEN": "1",
+        "PWD": "/home/me/work",
+        "OLDPWD": "/home/me/before",
+        "XAUTHORITY": "/home/me/.Xauthority",
+        "SSH_AUTH_SOCK": "/run/user/1000/agent.7",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/home/me/key.json",
+        "GIT_AUTHOR_NAME": "Ada Lovelace",
+        "PATH_SECRET": "/looks/like/a/path",
+        "PROXY_AUTHORIZATION": "Basic bWU6bWU=",
     }
     assert credentials.secrets(environ) == {
         "plain-value-1",
         "hunter2hunter2",
         "ghp_0123456789abcdef0123",
         "s3cret-s3cret",
+        "/looks/like/a/path",
+        "Basic bWU6bWU=",
     }

@@ -19,7 +19,7 @@ LOGIN = "sk-ant-oat01-0123456789-xyz"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Claude Code's login, and OpenCode's keys."""
+    """Claude Code's login, OpenCode's keys, and Pi's."""
     (tmp_path / ".claude").mkdir()
     login = {"claudeAiOauth": {"accessToken": LOGIN, "expiresAt": 4_102_444_800_000}}
     (tmp_path / ".claude" / ".credentials.json").write_text(json.dumps(login))
@@ -31,6 +31,8 @@ def home(tmp_path: Path) -> Path:
         "openrouter": {"type": "api", "key": "or key's"},
     }
     (folder / "auth.json").write_text(json.dumps(keys))
+    (tmp_path / ".pi" / "agent").mkdir(parents=True)
+    (tmp_path / ".pi" / "agent" / "auth.json").write_text('{"anthropic": {"type": "api_key", "key": "pi-own-key"}}')
     return tmp_path
 
 
@@ -100,6 +102,7 @@ def test_values_are_revealed_when_asked_for(home: Path) -> None:
         (["-a", "codex", "-r"], "a-chatgpt-login-token"),
         (["-p", "openrouter", "-r"], "or key's"),
         (["-a", "opencode", "-p", "openai", "--reveal"], "a-chatgpt-login-token"),
+        (["-a", "pi", "-r"], "pi-own-key"),
     ],
 )
 def test_one_value_is_printed_alone(home: Path, arguments: list[str], printed: str) -> None:
@@ -114,7 +117,8 @@ def test_one_value_is_printed_alone(home: Path, arguments: list[str], printed: s
         (["-p", "nobody"], "no credentials found for nobody"),
         (["-a", "claude", "-p", "openai"], "agent claude uses anthropic, not openai"),
         (["-a", "nobody"], "unsupported agent: nobody"),
-        (["-a", "mock"], "asks for no provider's"),
+        (["-a", "mock"], "asks for no provider's credentials"),
+        (["-a", "pi", "-p", "openai"], "agent pi uses anthropic, not openai"),
     ],
 )
 def test_what_cannot_be_found_is_said(home: Path, arguments: list[str], told: str) -> None:
@@ -136,3 +140,13 @@ def test_a_shell_takes_the_assignments(home: Path) -> None:
     assert "OPENAI" not in done.stdout
     assert "opencode's login for openai is left out" in done.stderr
     assert "chatgpt" not in done.stderr
+
+
+def test_a_shell_takes_those_of_one_agent_or_provider(home: Path) -> None:
+    """And nothing where there are none, so that a script that stops at errors stops."""
+    done = run(home, "extract-env", "--provider", "openrouter", "--export")
+    assert done.stdout == """export OPENROUTER_API_KEY='or key'"'"'s'\n"""
+    done = run(home, "extract-env", "--agent", "claude", "--reveal")
+    assert done.stdout == f"CLAUDE_CODE_OAUTH_TOKEN={LOGIN}\n"
+    done = run(home, "extract-env", "--provider", "nobody")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: no credentials found for nobody\n")

@@ -53,15 +53,28 @@ def test_the_status_tells_programs_whether_an_agent_is_usable(tmp_path: Path) ->
 def test_a_report_is_ready_to_paste_and_holds_no_secret(tmp_path: Path) -> None:
     """Whatever the reporter put in: keys of the environment and of agents' files are taken out, home is told as ~."""
     trace = tmp_path / "trace.txt"
-    trace.write_text(f"401 for {KEY} at {tmp_path}/x.py")
+    trace.write_text(f"401 for {KEY} at {tmp_path}/x.py\nheaders: {{'x-api-key': 'not-known-here-1'}}")
     arguments = ("--report", str(tmp_path / "report.md"), "--symptoms", "it fails", "--error", f"@{trace}")
-    done = run(tmp_path, "mock", "--offline", *arguments, "--code", f"login({LOGIN!r})", "--deployed", "somewhere")
+    done = run(
+        tmp_path,
+        "mock",
+        "--offline",
+        *arguments,
+        "--code",
+        f"login({LOGIN!r})",
+        "--deployed",
+        "somewhere",
+        "--provider",
+        "a gateway",
+    )
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "report.md").read_text()
     assert "it fails" in report
     assert "401 for [redacted] at ~/x.py" in report
     assert "login('[redacted]')" in report
     assert "deployed: somewhere" in report
+    assert "### Provider\n\na gateway\n" in report
+    assert "not-known-here" not in report
     assert KEY not in report
     assert LOGIN not in report
     assert str(tmp_path) not in report
