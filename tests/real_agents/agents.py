@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Scenario: TypeAlias = Literal[
-    "permissions", "mcp", "models", "restores at once", "gives up on 429", "goes on after 401"
+    "permissions", "mcp", "pictures", "models", "restores at once", "gives up on 429", "goes on after 401"
 ]
 
 
@@ -73,7 +73,8 @@ enabled = false
 def opencode(home: Path, url: str) -> Mapping[str, str]:
     """OpenCode reads its provider from a file, and asks only where it is told to."""
     options = {"baseURL": f"{url}/v1", "apiKey": "x"}
-    models = {"stub-model": {"name": "Stub"}, "stub-mini": {"name": "Mini"}}
+    sees = {"attachment": True, "modalities": {"input": ["text", "image"], "output": ["text"]}}
+    models = {"stub-model": {"name": "Stub", **sees}, "stub-mini": {"name": "Mini"}}
     provider = {"npm": "@ai-sdk/openai-compatible", "options": options, "models": models}
     config = {
         "model": "stub/stub-model",
@@ -135,6 +136,7 @@ def kimi(home: Path, url: str) -> Mapping[str, str]:
     """Kimi wants a stored login whatever its provider is."""
     models = "".join(
         f'[models.{name}]\nprovider = "stub"\nmodel = "{name}"\nmax_context_size = 200000\n'
+        'capabilities = ["image_in"]\n'
         for name in ("stub-model", "stub-mini")
     )
     provider = f'[providers.stub]\ntype = "openai_legacy"\nbase_url = "{url}/v1"\napi_key = "x"\n'
@@ -181,7 +183,10 @@ MORE = (
         qwen,
         mode="default",
         model=("stub-mini(openai)", "stub-mini"),
-        cannot={"gives up on 429": "qwen asks again for minutes when it is told to slow down"},
+        cannot={
+            "gives up on 429": "qwen asks again for minutes when it is told to slow down",
+            "pictures": "qwen shows a model it does not know no pictures of tools",
+        },
     ),
     RealAgent(
         "copilot",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import dataclass
@@ -35,6 +36,19 @@ def plain(content: Any) -> str:
     return text.strip().strip('"')
 
 
+def picture(content: Any) -> bytes | None:
+    """The first picture in a message's content, wherever it is: as a URL of data, or as its base64 alone."""
+    if isinstance(content, str):
+        head, comma, data = content.partition(";base64,")
+        return base64.b64decode(data) if comma and head.startswith("data:image/") else None
+    if isinstance(content, dict):
+        if content.get("type") == "base64" or str(content.get("mimeType")).startswith("image/"):
+            return base64.b64decode(content["data"])
+        content = list(content.values())
+    parts = content if isinstance(content, list) else []
+    return next((found for part in parts if (found := picture(part))), None)
+
+
 def fields(schema: Mapping[str, Any] | None) -> frozenset[str]:
     """The members of an object that a JSON schema names."""
     return frozenset((schema or {}).get("properties") or ())
@@ -51,10 +65,12 @@ def words(action: Say, ended: threading.Event) -> Iterator[str]:
 def hear_chat(body: Mapping[str, Any]) -> Heard:
     messages = body["messages"]
     last = messages[-1]
+    said = [message["content"] for message in messages if message["role"] == "user"]
     return Heard(
         model=body["model"],
-        users=tuple(plain(message["content"]) for message in messages if message["role"] == "user"),
+        users=tuple(plain(content) for content in said if picture(content) is None),  # some let those of tools follow
         result=plain(last["content"]) if last["role"] == "tool" else None,
+        picture=picture(last["content"]),
         tools=tuple(
             Tool(tool["function"]["name"], fields(tool["function"].get("parameters")))
             for tool in body.get("tools") or ()
@@ -91,6 +107,7 @@ def hear_messages(body: Mapping[str, Any]) -> Heard:
         model=body["model"],
         users=tuple(text for content in sent if (text := plain(content))),
         result=results[-1] if results else None,
+        picture=picture(last),
         tools=tuple(Tool(tool["name"], fields(tool.get("input_schema"))) for tool in body.get("tools") or ()),
     )
 
@@ -135,6 +152,7 @@ def hear_responses(body: Mapping[str, Any]) -> Heard:
         model=body["model"],
         users=tuple(plain(item["content"]) for item in items if item.get("role") == "user"),
         result=plain(last["output"]) if str(last.get("type")).endswith("_call_output") else None,
+        picture=picture(last.get("output")),
         tools=tuple(tools),
     )
 
@@ -182,6 +200,7 @@ def hear_gemini(body: Mapping[str, Any]) -> Heard:
         model=body["model"],
         users=tuple(text for turn in contents if turn.get("role", "user") == "user" and (text := plain(turn["parts"]))),
         result=json.dumps(answers[-1]["response"]) if answers else None,
+        picture=picture(contents[-1]["parts"]),
         tools=tuple(Tool(function["name"]) for functions in declared for function in functions),
     )
 

@@ -51,8 +51,8 @@ class Lab:
         with serve(self.home, env=env) as server, server.client(timeout=PATIENCE + 10) as client:
             yield server, client
 
-    def session(self, client: httpx.Client, *, mcp: bool = False) -> Session:
-        body: dict[str, Any] = {"agent": self.agent.name, "cwd": str(self.work), "env": self.env}
+    def session(self, client: httpx.Client, *, mcp: bool = False, desktop: bool = False) -> Session:
+        body: dict[str, Any] = {"agent": self.agent.name, "cwd": str(self.work), "env": self.env, "desktop": desktop}
         if self.agent.mode:
             body["mode"] = self.agent.mode
         if mcp:

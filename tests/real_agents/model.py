@@ -5,6 +5,7 @@
 ``run COMMAND``      calls the agent's shell tool; after the tool's result it answers ``done: RESULT``, so for all tools
 ``write FILE TEXT``  calls the agent's tool that makes files, with an absolute path
 ``shout TEXT``       calls the tool of that name, which an MCP server brings; some agents want it searched for first
+``point``            takes a screenshot with the desktop's tool, and clicks on the middle of what is red in it
 ``which``            answers with the name of the model it was asked for
 ``recall``           answers with all that users said before this order
 ``stream``           answers a word every tenth of a second until the agent hangs up
@@ -14,9 +15,12 @@ anything else        is answered with ``ok``
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from PIL import Image, ImageChops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,12 +66,16 @@ class Fail:
 
 @dataclass(frozen=True)
 class Heard:
-    """A conversation as the model sees it: what users said, the newest tool result, and the tools on offer."""
+    """A conversation as the model sees it: what users said, the newest tool result, and the tools on offer.
+
+    ``picture`` is a file's bytes that came with the result.
+    """
 
     model: str
     users: tuple[str, ...]
     result: str | None
     tools: tuple[Tool, ...] = field(repr=False)
+    picture: bytes | None = field(default=None, repr=False)
 
     @property
     def order(self) -> tuple[str, str]:
@@ -114,6 +122,9 @@ HIDDEN = Tool("mcp__tiny__shout")
 
 def decide(heard: Heard) -> Say | Call | Fail:
     """The whole model. Where no tools are on offer, an agent mostly wants a title or the like."""
+    if heard.picture is not None and heard.order[0] == "point":
+        x, y = _middle_of_red(heard.picture)
+        return _tool(heard, "click", {"x": x, "y": y}) or Say(("no tool clicks",))
     if heard.result is not None:
         return Say((f"done: {heard.result.strip()[:300]}",))
     verb, rest = heard.order
@@ -147,7 +158,27 @@ def _called(heard: Heard, verb: str, rest: str) -> Call | None:
         searches = [Call(tool, {"query": verb}) for tool in heard.tools if tool.search]
         hidden = [Call(HIDDEN, {"text": rest}) for tool in heard.tools if tool.name == "tool_search"]
         return next(iter(offered + searches + hidden), None)
-    return None
+    return _tool(heard, "screenshot", {}) if verb == "point" else None
+
+
+def _tool(heard: Heard, name: str, arguments: dict[str, Any]) -> Call | None:
+    """A call of one of the desktop's tools, whatever the agent calls it; one that is to be searched for first is."""
+    named = [tool for tool in heard.tools if tool.name == name or tool.name.endswith(f"desktop_{name}")]
+    named += [tool for tool in heard.tools if tool.name.endswith(f"desktop__{name}")]
+    offered = [tool.call(arguments) for tool in named]
+    searches = [Call(tool, {"query": f"desktop {name}"}) for tool in heard.tools if tool.search]
+    hidden = [Call(Tool(f"mcp__desktop__{name}"), arguments) for tool in heard.tools if tool.name == "tool_search"]
+    return next(iter(offered + searches + hidden), None)
+
+
+def _middle_of_red(picture: bytes) -> tuple[int, int]:
+    """In the picture's own pixels."""
+    with Image.open(io.BytesIO(picture)) as image:
+        red, green, blue = image.convert("RGB").split()
+    other = ImageChops.lighter(green, blue)
+    box = ImageChops.subtract(red, other).point(lambda more: 255 * (more > 200)).getbbox()
+    assert box is not None, "nothing is red"
+    return (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
 
 
 def _made(tool: Tool, path: str, text: str) -> Call:
