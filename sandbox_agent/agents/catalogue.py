@@ -95,7 +95,8 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     """One agent of the catalogue.
 
     ``programs`` are the command lines that speak ACP, best first; ``needs`` are further programs those start
-    themselves, and ``brings`` those which the user brings however the agent is installed. ``builtin`` is a program of
+    themselves, and ``brings`` those which the user brings however the agent is installed, ``brought_by`` a command.
+    ``login`` says that it names a program for logging in, in a terminal. ``builtin`` is a program of
     this package instead, started with ``arguments``; it is there when the programs it ``drives`` are.
     ``npm``, ``python`` and ``binary`` (by platform) are where it is installed from, ``version`` what its source calls
     the release, ``also_known_as`` its ids in registries. ``providers``: one of them must have credentials; none is
@@ -117,6 +118,8 @@ class AgentSpec(Wire, frozen=True, kw_only=True):
     drives: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     brings: tuple[str, ...] = ()
+    brought_by: str | None = None
+    login: bool = False
     npm: NpmSource | None = None
     python: PythonSource | None = None
     binary: dict[str, BinarySource] | None = None
@@ -233,6 +236,7 @@ def _custom(file: str | None, agent: str, entry: object, known: AgentSpec | None
         drives=(),
         needs=(),
         brings=(),
+        brought_by=None,
         npm=None,
         python=None,
         binary=None,

@@ -14,6 +14,7 @@ from sandbox_agent import __version__
 from sandbox_agent.agents import credentials, launch, machine
 from sandbox_agent.agents.environment import key_method, keyed
 from sandbox_agent.agents.probe import Probe
+from sandbox_agent.agents.service import login_command
 from sandbox_agent.problems import AgentProcessExited, Problem
 from sandbox_agent.wire.doctor import AgentCheck, DoctorReport, Handshake
 
@@ -64,7 +65,7 @@ class Doctor:
         found = await asyncio.to_thread(launch.find, spec, agents.root, agents.environ)
         version = await asyncio.to_thread(launch.version, found) if found is not None else None
         known = await asyncio.to_thread(credentials.usable, spec, agents.providers, agents.environ)
-        startable = found is not None and found.interpreter is None
+        startable = found is not None and not found.needs
         hands, login = await self._shake(spec, found) if startable and found and not offline else (_SKIPPED, None)
         failed = hands.state == "fault"
         return AgentCheck(
@@ -93,7 +94,7 @@ class Doctor:
                 if methods and key_method(methods, keyed(command.env, self._agents.providers)) is not None:
                     detail = "it is told to use its key when a session starts"
                     return Handshake(state="ok", seconds=_since(started), detail=detail), None
-                login = (problem.hint or f"log in to {spec.id}") if methods is not None else None
+                login = _login(spec, problem) if methods is not None else None
                 return Handshake(state="fault", seconds=_since(started), detail=_told(problem)), login
             return Handshake(state="ok", seconds=_since(started)), None
 
@@ -102,6 +103,10 @@ class Doctor:
         if launcher is not None and self._agents.root in Path(launcher.path).parents:
             return f"sandbox-agent install-agent {spec.id} --reinstall"
         return f"run {' '.join(launcher.argv)} by hand to see what it says" if launcher is not None else ""
+
+
+def _login(spec: AgentSpec, problem: Problem) -> str:
+    return login_command(spec) if spec.login else problem.hint or f"log in to {spec.id}"
 
 
 def _since(started: float) -> float:

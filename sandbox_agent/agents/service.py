@@ -221,13 +221,14 @@ class Agents:
             names = ", ".join(launcher.needs)
             ours = spec.installable and not set(launcher.needs) & set(spec.brings)
             again = launcher.interpreter is None
-            hint = self._install_hint(spec, again=again) if ours else f"install {names}"
+            hint = self._install_hint(spec, again=again) if ours else spec.brought_by or f"install {names}"
             return f"{launcher.path} needs {names}, not found on PATH", hint
         if not credentials:
             providers = [self._providers[name] for name in spec.providers]
             names = " or ".join(provider.name for provider in providers)
             keys = " or ".join(provider.env[0] for provider in providers)
-            return f"no key or login for {names} found", f"set {keys} in the server's environment"
+            login = f"{login_command(spec)}, or " if spec.login else ""
+            return f"no key or login for {names} found", f"{login}set {keys} in the server's environment"
         return None, None
 
     def _install_hint(self, spec: AgentSpec, *, again: bool = False) -> str:
@@ -272,3 +273,8 @@ class Agents:
 
 def _failed(asked: asyncio.Task[Options]) -> bool:
     return asked.cancelled() or isinstance(asked.result(), SandboxAgentError)
+
+
+def login_command(spec: AgentSpec) -> str:
+    """What to run to log in, where the agent has a program for that."""
+    return f"sandbox-agent login {spec.id}"

@@ -93,13 +93,30 @@ async def test_an_agent_that_fails_is_told_with_why_and_what_to_run(tmp_path: Pa
     assert check.handshake.seconds is not None
 
 
-async def test_an_agent_that_wants_a_login_says_how(tmp_path: Path) -> None:
-    """By its own words; installing it again would not help."""
-    put(tmp_path, "claude", "auth_required")
-    async with world(tmp_path, ANTHROPIC_API_KEY=KEY) as doctor:
-        check = await one(doctor, "claude")
-    assert (check.usable, check.problem) == (False, "claude wants a login: Authentication required")
-    assert check.fix == "Always lets you in"
+@pytest.mark.parametrize(
+    ("agent", "key", "told"),
+    [
+        ("claude", "ANTHROPIC_API_KEY", "sandbox-agent login claude"),
+        ("gemini", "GEMINI_API_KEY", "Always lets you in"),
+    ],
+)
+async def test_an_agent_that_wants_a_login_says_how(tmp_path: Path, agent: str, key: str, told: str) -> None:
+    """By our command where it has a program for that, else by its own words; installing it again would not help."""
+    put(tmp_path, agent, "auth_required")
+    async with world(tmp_path, **{key: KEY}) as doctor:
+        check = await one(doctor, agent)
+    assert (check.usable, check.problem) == (False, f"{agent} wants a login: Authentication required")
+    assert check.fix == told
+
+
+async def test_an_agent_without_the_program_it_drives_is_not_started(tmp_path: Path) -> None:
+    """It could do nothing without; the command that brings the program is told."""
+    put(tmp_path, "cursor", "hang=initialize")
+    async with world(tmp_path) as doctor:
+        check = await one(doctor, "cursor")
+    assert (check.usable, check.handshake.state) == (False, "skipped")
+    assert str(check.problem).endswith("needs cursor-agent, not found on PATH")
+    assert str(check.fix).startswith("curl https://cursor.com/install")
 
 
 def test_a_login_in_a_terminal_is_told_as_its_command() -> None:
@@ -124,7 +141,8 @@ async def test_credentials_are_named_and_never_told(tmp_path: Path) -> None:
     async with world(tmp_path) as doctor:
         check = await one(doctor, "claude")
         assert (check.usable, check.credentials, check.handshake.state) == (False, None, "ok")
-        assert "ANTHROPIC_API_KEY" in str(check.fix)
+        told = "sandbox-agent login claude, or set ANTHROPIC_API_KEY in the server's environment"
+        assert check.fix == told
     async with world(tmp_path, ANTHROPIC_API_KEY=KEY) as doctor:
         report = await doctor.examine(DoctorRequest(agents=("claude",)))
     assert report.agents[0].credentials == "ANTHROPIC_API_KEY"
