@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -15,40 +15,39 @@ if TYPE_CHECKING:
 class McpConfigQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """``directory`` is the folder for whose sessions it is, ``mcp_name`` what the server is called there."""
 
+    kind: ClassVar[str] = "mcp"
     directory: str
     mcp_name: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Kind, directory and name."""
+        return self.kind, self.directory, self.mcp_name
 
 
 class SkillsConfigQuery(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """``directory`` is the folder for whose sessions they are, ``skill_name`` what they are called there."""
 
+    kind: ClassVar[str] = "skills"
     directory: str
     skill_name: str
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Kind, directory and name."""
+        return self.kind, self.directory, self.skill_name
 
-async def get_mcp(call: Call) -> Answer:
-    return Answer(body=await call.sandbox.directories.get("mcp", call.query.directory, call.query.mcp_name))
+
+async def get(call: Call) -> Answer:
+    return Answer(body=await call.sandbox.directories.get(*call.query.place))
 
 
-async def put_mcp(call: Call) -> Answer:
-    await call.sandbox.directories.put("mcp", call.query.directory, call.query.mcp_name, call.body)
+async def put(call: Call) -> Answer:
+    kind, directory, name = call.query.place
+    await call.sandbox.directories.put(kind, directory, name, call.body)
     return Answer(204)
 
 
-async def delete_mcp(call: Call) -> Answer:
-    await call.sandbox.directories.delete("mcp", call.query.directory, call.query.mcp_name)
-    return Answer(204)
-
-
-async def get_skills(call: Call) -> Answer:
-    return Answer(body=await call.sandbox.directories.get("skills", call.query.directory, call.query.skill_name))
-
-
-async def put_skills(call: Call) -> Answer:
-    await call.sandbox.directories.put("skills", call.query.directory, call.query.skill_name, call.body)
-    return Answer(204)
-
-
-async def delete_skills(call: Call) -> Answer:
-    await call.sandbox.directories.delete("skills", call.query.directory, call.query.skill_name)
+async def delete(call: Call) -> Answer:
+    await call.sandbox.directories.delete(*call.query.place)
     return Answer(204)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sandbox_agent import problems as p
@@ -35,14 +36,52 @@ from sandbox_agent.wire.transcript import Transcript
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import msgspec
+
 ACP_BODY_LIMIT = 256 * MIB
 PROMPT_BODY_LIMIT = 64 * MIB
 EXECUTE = "execute"
 _STREAM = (negotiate.EVENT_STREAM,)
-_MCP = RawJson("McpServerConfig", config_wire.McpServerConfig)
-_SKILLS = RawJson("SkillsConfig", config_wire.SkillsConfig)
 _LAST_EVENT_ID = {"Last-Event-ID": "the sequence after which to go on"}
 _PREFER = {"Prefer": "`wait=N` holds the answer for up to N seconds"}
+
+# What it may come to that an agent is started, or asked for something.
+_ASKS = (p.AgentNotInstalled, p.AgentProcessExited, p.StreamError, p.Timeout)
+_STARTS = (*_ASKS, p.InstallFailed)
+
+
+def _configuration(path: str, query: type[msgspec.Struct], body: RawJson, what: tuple[str, str, str]) -> list[Route]:
+    """The three routes of what is configured for a directory, with their summaries."""
+    of_it = partial(Route, path=path, query=query)
+    return [
+        of_it(method="GET", endpoint=config.get, summary=what[0], answers={200: body}, problems=(p.NotFound,)),
+        of_it(method="PUT", endpoint=config.put, summary=what[1], body=body, answers={204: None}, action=EXECUTE),
+        of_it(method="DELETE", endpoint=config.delete, summary=what[2], answers={204: None}, problems=(p.NotFound,)),
+    ]
+
+
+_CONFIG = (
+    *_configuration(
+        "/v1/config/mcp",
+        config.McpConfigQuery,
+        RawJson("McpServerConfig", config_wire.McpServerConfig),
+        (
+            "Tell how an MCP server is configured for a directory",
+            "Configure an MCP server for every session in a directory",
+            "Forget an MCP server of a directory",
+        ),
+    ),
+    *_configuration(
+        "/v1/config/skills",
+        config.SkillsConfigQuery,
+        RawJson("SkillsConfig", config_wire.SkillsConfig),
+        (
+            "Tell which skills are configured for a directory",
+            "Configure skills for every session in a directory",
+            "Forget skills of a directory",
+        ),
+    ),
+)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -83,17 +122,7 @@ ROUTES: tuple[Route, ...] = (
         body=RawJson("AcpEnvelope"),
         headers=_PREFER,
         answers={200: RawJson("AcpEnvelope"), 202: None},
-        problems=(
-            p.UnsupportedAgent,
-            p.AgentNotInstalled,
-            p.InstallFailed,
-            p.NotAcceptable,
-            p.Conflict,
-            p.SessionNotFound,
-            p.AgentProcessExited,
-            p.StreamError,
-            p.Timeout,
-        ),
+        problems=(p.UnsupportedAgent, *_STARTS, p.NotAcceptable, p.Conflict, p.SessionNotFound),
         action=EXECUTE,
         body_limit=ACP_BODY_LIMIT,
     ),
@@ -147,15 +176,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Start the agent's own program for logging in, on a terminal; the process, to attach to",
         body=agents_wire.AgentLoginRequest,
         answers={200: processes_wire.ProcessInfo},
-        problems=(
-            p.UnsupportedAgent,
-            p.AgentNotInstalled,
-            p.InstallFailed,
-            p.Conflict,
-            p.AgentProcessExited,
-            p.StreamError,
-            p.Timeout,
-        ),
+        problems=(p.UnsupportedAgent, *_STARTS, p.Conflict),
         action=EXECUTE,
     ),
     Route(
@@ -168,62 +189,7 @@ ROUTES: tuple[Route, ...] = (
         problems=(p.UnsupportedAgent,),
         action=EXECUTE,
     ),
-    Route(
-        method="GET",
-        path="/v1/config/mcp",
-        endpoint=config.get_mcp,
-        summary="Tell how an MCP server is configured for a directory",
-        query=config.McpConfigQuery,
-        answers={200: _MCP},
-        problems=(p.NotFound,),
-    ),
-    Route(
-        method="PUT",
-        path="/v1/config/mcp",
-        endpoint=config.put_mcp,
-        summary="Configure an MCP server for every session in a directory",
-        query=config.McpConfigQuery,
-        body=_MCP,
-        answers={204: None},
-        action=EXECUTE,
-    ),
-    Route(
-        method="DELETE",
-        path="/v1/config/mcp",
-        endpoint=config.delete_mcp,
-        summary="Forget an MCP server of a directory",
-        query=config.McpConfigQuery,
-        answers={204: None},
-        problems=(p.NotFound,),
-    ),
-    Route(
-        method="GET",
-        path="/v1/config/skills",
-        endpoint=config.get_skills,
-        summary="Tell which skills are configured for a directory",
-        query=config.SkillsConfigQuery,
-        answers={200: _SKILLS},
-        problems=(p.NotFound,),
-    ),
-    Route(
-        method="PUT",
-        path="/v1/config/skills",
-        endpoint=config.put_skills,
-        summary="Configure skills for every session in a directory",
-        query=config.SkillsConfigQuery,
-        body=_SKILLS,
-        answers={204: None},
-        action=EXECUTE,
-    ),
-    Route(
-        method="DELETE",
-        path="/v1/config/skills",
-        endpoint=config.delete_skills,
-        summary="Forget skills of a directory",
-        query=config.SkillsConfigQuery,
-        answers={204: None},
-        problems=(p.NotFound,),
-    ),
+    *_CONFIG,
     Route(
         method="GET",
         path="/v1/sessions",
@@ -239,16 +205,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Create a session",
         body=wire.SessionCreateRequest,
         answers={201: wire.SessionInfo},
-        problems=(
-            p.UnsupportedAgent,
-            p.ModeNotSupported,
-            p.AgentNotInstalled,
-            p.InstallFailed,
-            p.SessionAlreadyExists,
-            p.AgentProcessExited,
-            p.StreamError,
-            p.Timeout,
-        ),
+        problems=(p.UnsupportedAgent, p.ModeNotSupported, *_STARTS, p.SessionAlreadyExists),
         action=EXECUTE,
     ),
     Route(
@@ -266,16 +223,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Change a session's title, model, mode, thought level or permission policy",
         body=wire.SessionUpdateRequest,
         answers={200: wire.SessionInfo},
-        problems=(
-            p.ModeNotSupported,
-            p.SessionNotFound,
-            p.Conflict,
-            p.AgentProcessExited,
-            p.AgentNotInstalled,
-            p.InstallFailed,
-            p.StreamError,
-            p.Timeout,
-        ),
+        problems=(p.ModeNotSupported, p.SessionNotFound, p.Conflict, *_STARTS),
         action=EXECUTE,
     ),
     Route(
@@ -293,15 +241,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Create a session that goes on from where this one stands",
         body=wire.SessionForkRequest,
         answers={201: wire.SessionInfo},
-        problems=(
-            p.SessionNotFound,
-            p.SessionAlreadyExists,
-            p.Conflict,
-            p.AgentProcessExited,
-            p.AgentNotInstalled,
-            p.StreamError,
-            p.Timeout,
-        ),
+        problems=(p.SessionNotFound, p.SessionAlreadyExists, p.Conflict, *_ASKS),
         action=EXECUTE,
     ),
     Route(
@@ -311,7 +251,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List the sessions that the agent itself has for the session's folder",
         query=sessions.AgentSessionsQuery,
         answers={200: wire.AgentSessionList},
-        problems=(p.SessionNotFound, p.AgentProcessExited, p.AgentNotInstalled, p.StreamError, p.Timeout),
+        problems=(p.SessionNotFound, *_ASKS),
         action=EXECUTE,
     ),
     Route(
