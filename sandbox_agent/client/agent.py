@@ -9,6 +9,7 @@ from sandbox_agent.client import api, discovery, installs, programs
 from sandbox_agent.client.acp import AcpServer
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
+from sandbox_agent.client.closing import Closing
 from sandbox_agent.client.desktop import Desktop
 from sandbox_agent.client.fs import FileSystem
 from sandbox_agent.client.local import start_server
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
-    from types import TracebackType
 
     import httpx2
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from sandbox_agent.wire.config import McpServerConfig, SkillsConfig, SkillSource
 
 
-class SandboxAgent(AgentBase):
+class SandboxAgent(AgentBase, Closing):
     """A client of one Sandbox Agent server, for blocking code: scripts, notebook cells, threads.
 
     Use :meth:`connect` or :meth:`start`; the constructor takes a URL as it is and asks nobody. ``transport`` is an
@@ -134,14 +134,6 @@ class SandboxAgent(AgentBase):
         self._driver.close()
         if self.server is not None:
             self.server.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _closed_now(self) -> bool:
         return self._driver.closed

@@ -13,6 +13,7 @@ from sandbox_agent.client.async_driver import AsyncDriver
 from sandbox_agent.client.async_session import AsyncSession
 from sandbox_agent.client.base import AgentBase
 from sandbox_agent.client.calls import perform
+from sandbox_agent.client.closing import AsyncClosing
 from sandbox_agent.client.fs import AsyncFileSystem
 from sandbox_agent.client.local import start_server
 from sandbox_agent.client.processes import AsyncProcesses
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
-    from types import TracebackType
 
     import httpx2
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sandbox_agent.wire.config import McpServerConfig, SkillsConfig, SkillSource
 
 
-class AsyncSandboxAgent(AgentBase):
+class AsyncSandboxAgent(AgentBase, AsyncClosing):
     """A client of one Sandbox Agent server, for code on an event loop: servers, notebook cells with ``await``.
 
     Use :meth:`connect` or :meth:`start`; the constructor takes a URL as it is and asks nobody. ``transport`` is an
@@ -140,14 +140,6 @@ class AsyncSandboxAgent(AgentBase):
         await self._driver.close()
         if self.server is not None:
             await asyncio.to_thread(self.server.stop)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     def _closed_now(self) -> bool:
         return self._driver.closed

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 import httpx2
 
 from sandbox_agent.client import transport
+from sandbox_agent.client.closing import Closing
 from sandbox_agent.client.effects import (
     Clock,
     Do,
@@ -37,7 +38,6 @@ from sandbox_agent.problems import SandboxAgentError
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from types import TracebackType
 
     from sandbox_agent.client.effects import (
         Effect,
@@ -231,7 +231,7 @@ class Channel:
                 raw.shutdown(sockets.SHUT_RDWR)
 
 
-class Stream(Iterator[T], Generic[T]):
+class Stream(Closing, Iterator[T], Generic[T]):
     """Values as they come. Iterate it; ``close()`` (from any thread) or leaving its ``with`` block ends it."""
 
     def __init__(self, driver: SyncDriver, source: Source) -> None:
@@ -300,14 +300,6 @@ class Stream(Iterator[T], Generic[T]):
                 self._channel.shut()
             finally:
                 self._busy.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

@@ -13,6 +13,7 @@ import msgspec
 from sandbox_agent.client import commands, process_calls
 from sandbox_agent.client.backoff import Backoff
 from sandbox_agent.client.calls import BRIEF, perform, problem_of, unreachable
+from sandbox_agent.client.closing import AsyncClosing, Closing
 from sandbox_agent.client.effects import QUIET, Join, Shut, Sleep, Transmit, TransportFault, now, receive
 from sandbox_agent.client.errors import ClientError, TerminalClosed, TerminalTimeout
 from sandbox_agent.problems import Conflict, NotFound
@@ -21,7 +22,6 @@ from sandbox_agent.wire.processes import TerminalError, TerminalExit, TerminalRe
 if TYPE_CHECKING:
     import re
     from collections.abc import AsyncIterator, Iterator
-    from types import TracebackType
 
     from sandbox_agent.client.async_driver import AsyncDriver
     from sandbox_agent.client.effects import Program, Reply, Request
@@ -222,7 +222,7 @@ class TerminalBase:
         return f"<{type(self).__name__} {self.id} {self._info.command} {state}>"
 
 
-class Terminal(TerminalBase):
+class Terminal(TerminalBase, Closing):
     """A terminal with a program in it. Made by :meth:`SandboxAgent.terminal` or :meth:`Process.terminal`.
 
     Iterating it gives text as it comes, until the program ends. Output waits in the server until it is read here, so
@@ -290,19 +290,11 @@ class Terminal(TerminalBase):
         while text := self.read(timeout=None):
             yield text
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _run(self, program: Program[Any]) -> Any:
         return self._driver.run(program, channel=self._channel)
 
 
-class AsyncTerminal(TerminalBase):
+class AsyncTerminal(TerminalBase, AsyncClosing):
     """A terminal with a program in it. Made by :meth:`AsyncSandboxAgent.terminal` or :meth:`AsyncProcess.terminal`.
 
     Iterating it gives text as it comes, until the program ends. Output waits in the server until it is read here, so
@@ -357,14 +349,6 @@ class AsyncTerminal(TerminalBase):
     async def __aiter__(self) -> AsyncIterator[str]:
         while text := await self.read(timeout=None):
             yield text
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def _run(self, program: Program[Any]) -> Any:
         return await self._driver.run(program, channel=self._channel)
