@@ -27,8 +27,9 @@ pytestmark = pytest.mark.timeout(180)
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks/README.md", *ROOT.glob("docs/**/*.md")])
 REFERENCE = ("cli", "http", "magics", "python", "settings")
 
-# Those that run, and those that are shown only: what is typed once, output, and examples the docstrings' tests run.
-RUN = ("python", "sh", "ipython")
+# Those that run (nginx's in the tests of proxies), and those that are shown only: what is typed once, output, and
+# examples the docstrings' tests run.
+RUN = ("python", "sh", "ipython", "nginx")
 SHOWN = ("console", "text", "pycon")
 
 
