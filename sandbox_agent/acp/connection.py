@@ -16,7 +16,7 @@ from sandbox_agent.acp.roles import AgentExit, ClientRole, RpcError
 from sandbox_agent.journal import Sender
 from sandbox_agent.problems import AgentNotInstalled, AgentProcessExited, InvalidRequest, StreamError, Timeout
 from sandbox_agent.supervisor import PipeReader, PipeWriter, SpawnFailed
-from sandbox_agent.tasks import spawn_task
+from sandbox_agent.tasks import AwakeTimer, awake_timeout, spawn_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,9 +84,9 @@ class AgentConnection:
         )
         self._stderr_tail = bytearray()
         self._failure: Problem | None = None
-        self._launching: tuple[Flight, asyncio.TimerHandle] | None = None
+        self._launching: tuple[Flight, AwakeTimer] | None = None
         self._launched = False
-        self._deaf: asyncio.TimerHandle | None = None
+        self._deaf: AwakeTimer | None = None
         self._closing = False
         self._stdin = PipeWriter(child.stdin_fd, limit=_STDIN_QUEUE, on_broken=self._expect_exit)
         self._stdout = PipeReader(child.stdout_fd, self._on_stdout, self._expect_exit)
@@ -149,7 +149,7 @@ class AgentConnection:
         self._send(envelopes.request(flight.sent_as, method, params), record_as=recorded)
         self._watch_launch(flight)
         try:
-            async with asyncio.timeout(deadline):
+            async with awake_timeout(deadline):
                 raw = await flight.answer
         except TimeoutError:
             detail = f"{self.agent} did not answer {method} within {deadline:g} s"
@@ -269,7 +269,7 @@ class AgentConnection:
         if flight.method == "initialize" and not self._launched:
             self._launched = True
             if self._launch_deadline is not None:
-                timer = self._loop.call_later(self._launch_deadline, self._launch_failed)
+                timer = AwakeTimer(self._launch_deadline, self._launch_failed)
                 self._launching = (flight, timer)
 
     def _launch_failed(self) -> None:
@@ -284,7 +284,7 @@ class AgentConnection:
     def _expect_exit(self) -> None:
         """A stream of the agent's has ended; so should the agent."""
         if self.child.exit is None and self._deaf is None:
-            self._deaf = self._loop.call_later(_SILENT_GRACE, self._end_deaf)
+            self._deaf = AwakeTimer(_SILENT_GRACE, self._end_deaf)
 
     def _end_deaf(self) -> None:
         if self.child.exit is None:

@@ -39,7 +39,7 @@ from sandbox_agent.sessions.prompts import (
 )
 from sandbox_agent.sessions.records import PromptRow
 from sandbox_agent.sessions.restore import priming
-from sandbox_agent.tasks import spawn_task
+from sandbox_agent.tasks import awake_timeout, spawn_task
 from sandbox_agent.wire.sessions import PromptInfo
 
 if TYPE_CHECKING:
@@ -284,7 +284,9 @@ class PromptQueue:
             return CANCELLED
         waiting = self._desk.cancel_all("turn_cancelled")
         telling = spawn_task(self._tell_cancelled(waiting), name=f"tell cancel of {job.info.id}")
-        await asyncio.wait({talk}, timeout=self._core.settings.cancel_grace)
+        with contextlib.suppress(TimeoutError):
+            async with awake_timeout(self._core.settings.cancel_grace):
+                await asyncio.wait({talk})
         telling.cancel()
         if talk.done():
             outcome = talk.result()
