@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from ..support.server import Server
 
-PATIENCE = 2.0  # s, the server's with agents
-SLEEP = 4.0  # s
+PATIENCE = 6.0  # s, the server's with agents
+SLEEP = 8.0  # s
 
 CLIENT = """
 import sys

@@ -1,42 +1,38 @@
-"""Owned background tasks."""
+"""R8: deadlines count the time in which this process runs."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
 
 import pytest
 
-from sandbox_agent.tasks import spawn_task
+from sandbox_agent.tasks import AwakeTimer, awake_timeout
 
 
-async def test_a_task_nobody_holds_still_runs_to_its_end() -> None:
+@pytest.mark.parametrize("seconds", [0.02, 1.02])
+async def test_time_slept_through_does_not_count(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    running, slept = loop.time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: running() + slept[0])
+    called = loop.create_future()
+    begun = loop.time()
+    AwakeTimer(seconds, lambda: called.set_result(loop.time()))
+    slept[0] = 100.0
+    assert await called >= begun + 100 + seconds
+
+
+async def test_a_cancelled_timer_calls_nobody() -> None:
+    called: list[str] = []
+    AwakeTimer(0.0, lambda: called.append("cancelled")).cancel()
     done = asyncio.Event()
-    gate = asyncio.get_running_loop().create_future()
-
-    async def work() -> None:
-        await gate
-        done.set()
-
-    spawn_task(work(), name="work")
-    gc.collect()
-    gate.set_result(None)
-    await asyncio.wait_for(done.wait(), 60)
+    AwakeTimer(0.0, done.set)
+    await done.wait()
+    assert called == []
 
 
-async def test_the_death_of_a_task_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
-    async def die() -> None:
-        raise ValueError("spoilt")
-
-    with caplog.at_level(logging.ERROR), pytest.raises(ValueError, match="spoilt"):
-        await spawn_task(die(), name="doomed")
-    assert "task doomed died" in caplog.text
-
-
-async def test_a_cancelled_task_is_not_reported_as_dead(caplog: pytest.LogCaptureFixture) -> None:
-    task = spawn_task(asyncio.sleep(60), name="sleeper")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert caplog.text == ""
+async def test_a_timeout_interrupts_and_none_never_does() -> None:
+    with pytest.raises(TimeoutError):
+        async with awake_timeout(0.01):
+            await asyncio.Event().wait()
+    async with awake_timeout(None):
+        await asyncio.sleep(0)
