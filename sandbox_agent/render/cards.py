@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sandbox_agent.render.html import root
+from sandbox_agent.render.html import answers, root
 from sandbox_agent.render.markup import Markup, join, tag
 from sandbox_agent.render.parts import content_text, cut, duration, pretty, usage_text
 from sandbox_agent.render.text import clean
@@ -67,9 +67,9 @@ def prompt_text(prompt: PromptInfo) -> str:
 
 def permission_html(permission: PermissionInfo) -> str:
     """A permission with its options: what to answer while it waits, what was answered after."""
-    chips = [tag("span", option.name, cls="sa-chip", title=option.option_id) for option in permission.options]
     waits = permission.state == "pending"
-    return root(_card(**_permission(permission), more=tag("div", *chips, cls="sa-chips") if waits and chips else None))
+    more = answers([(option.name, option.option_id) for option in permission.options]) if waits else None
+    return root(_card(**_permission(permission), more=more))
 
 
 def permission_text(permission: PermissionInfo) -> str:

@@ -340,15 +340,21 @@ def _plan(item: PlanItem, limit: int | None) -> Markup:
     )
 
 
+def answers(options: Iterable[tuple[str, str]]) -> Markup | None:
+    """What may be answered, of names and what they stand for. In nothing like a button: none could be pressed here."""
+    named = [tag("span", name, title=kind) for name, kind in options]
+    parts = [part for name in named for part in (" · ", name)][1:]
+    return tag("div", "Answers: ", *parts, cls="sa-small") if parts else None
+
+
 def permission(item: PermissionItem) -> Markup:
     """A permission on its own: its options while it waits, its outcome after."""
     if item.state == "pending":
-        chips = [tag("span", option.name, cls="sa-chip", title=option.kind) for option in item.options]
         return tag(
             "div",
             tag("div", "Permission needed", cls="sa-small"),
             tag("div", item.title),
-            tag("div", *chips, cls="sa-chips") if chips else None,
+            answers([(option.name, option.kind) for option in item.options]),
             cls="sa-card sa-ask",
         )
     refused = item.state == "cancelled" or item.reply == "reject"

@@ -424,7 +424,9 @@ def action_help(action: Command) -> str:
 
 def _option_lines(options: tuple[Option, ...]) -> list[str]:
     named = [
-        (f"{_flag(o)} {'|'.join(o.choices) if o.choices else o.metavar}" if o.takes_value else _flag(o), o.help)
+        (f"{_flag(o)} {o.metavar or 'CHOICE'}", f"{o.help}: {', '.join(o.choices)}" if o.choices else o.help)
+        if o.takes_value
+        else (_flag(o), o.help)
         for o in options
     ]
     width = max((len(name) for name, _ in named), default=0) + 2
