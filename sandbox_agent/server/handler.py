@@ -131,6 +131,7 @@ class ApiHandler(web.RequestHandler):
         super().set_default_headers()
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")  # no picture of ours in a page from elsewhere
         self.set_header("Cache-Control", "no-store")
         self.host_headers()
 
