@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import av
 from aiortc import (
     MediaStreamTrack,
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCPeerConnection,
     RTCRtpSender,
@@ -25,6 +26,7 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import candidate_from_sdp
 
+from sandbox_agent.desktop.ice import choose_ways
 from sandbox_agent.desktop.video import Encoder
 from sandbox_agent.problems import DesktopInvalidAction, InvalidRequest, Problem
 from sandbox_agent.wire.desktop_actions import (
@@ -48,6 +50,8 @@ BITS = 8_000_000
 
 _CLOCK = 90_000  # RFC 6184, 5.1: the clock of H.264 in RTP
 _MOVE, _SCROLL, _KEY_DOWN, _KEY_UP, _BUTTON_DOWN, _BUTTON_UP = range(1, 7)
+_UNICODE = 0x1000000  # X11 protocol, appendix A: keysyms of Unicode
+_HIGH, _LOW = range(0xD800, 0xDC00), range(0xDC00, 0xE000)  # RFC 2781, 2.1: halves of a character in UTF-16
 _HEAD = struct.Struct(">BH")
 _PAYLOADS = {
     _MOVE: struct.Struct(">HH"),
@@ -103,16 +107,29 @@ class _Screen(MediaStreamTrack):
 
 
 class Peer:
-    """One viewer. `offer` it, tell it the `answer`, and `close` it. ``on_end`` is called when its connection ends."""
+    """One viewer. `offer` it, tell it the `answer`, and `close` it. ``on_end`` is called when its connection ends.
 
-    def __init__(self, frames: Watcher, hands: Hands, *, fps: int, on_end: Callable[[], None]) -> None:
+    ``ports`` are the first and the last of those that it may be reached on.
+    """
+
+    def __init__(
+        self,
+        frames: Watcher,
+        hands: Hands,
+        *,
+        fps: int,
+        ports: tuple[int, int] | None,
+        on_end: Callable[[], None],
+    ) -> None:
         self.control = False
         self._size = frames.size
         self._hands = hands
         self._on_end = on_end
         self._at: tuple[int, int] | None = None
+        self._high: int | None = None  # the first half of a character
         self._early: list[Mapping[str, Any]] = []
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # none of ours to be told to anybody
+        # No servers of ours are told to anybody; all goes over one port.
+        self._connection = RTCPeerConnection(RTCConfiguration([], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._connection.on("connectionstatechange", self._changed)
         self._track = _Screen(frames, fps)
         transceiver = self._connection.addTransceiver(self._track, direction="sendonly")
@@ -120,11 +137,12 @@ class Peer:
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
         # The library's own hook for pictures that it encodes itself (RFC 4585, 6.3.1: picture loss indication).
         transceiver.sender._send_keyframe = self._track.send_keyframe  # type: ignore[method-assign]  # noqa: SLF001
+        choose_ways(transceiver.sender.transport.transport.iceGatherer, ports)
         self._channel = self._connection.createDataChannel("data")
         self._channel.on("message", self._heed)
 
     async def offer(self) -> str:
-        """Our session description, with all candidates in it."""
+        """Our session description, with all candidates in it. Raises ``StreamError`` where no port is free."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
         return str(self._connection.localDescription.sdp)
 
@@ -155,6 +173,8 @@ class Peer:
             raise InvalidRequest(f"no candidate: {line!r}") from error
 
     async def close(self) -> None:
+        """End it; ``on_end`` is not told of that."""
+        self._on_end = lambda: None
         self._track.stop()
         await self._connection.close()
 
@@ -179,13 +199,23 @@ class Peer:
                 return MoveAction(x=self._at[0], y=self._at[1])
             case 2:
                 return self._scroll(values[0], values[1])
-            case 3:
-                return KeyDownAction(key=hex(values[0]))
-            case 4:
-                return KeyUpAction(key=hex(values[0]))
+            case 3 | 4:
+                return self._key(values[0], down=operation == _KEY_DOWN)
             case 5 | 6:
                 return self._button(values[0], down=operation == _BUTTON_DOWN)
         return None
+
+    def _key(self, sym: int, *, down: bool) -> StreamInput | None:
+        """The official client has UTF-16 in its keysyms, so a character beyond 16 bits comes as two halves."""
+        unit = sym - _UNICODE
+        if unit in _HIGH:
+            self._high = unit
+            return None
+        if unit in _LOW:
+            if self._high is None:
+                return None
+            sym = _UNICODE + 0x10000 + (_HIGH.index(self._high) << 10) + _LOW.index(unit)
+        return KeyDownAction(key=hex(sym)) if down else KeyUpAction(key=hex(sym))
 
     def _button(self, number: int, *, down: bool) -> StreamInput | None:
         if number in _WHEEL:

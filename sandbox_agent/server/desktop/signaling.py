@@ -109,9 +109,10 @@ class _Signaling:
         webrtc = await asyncio.to_thread(importlib.import_module, "sandbox_agent.desktop.webrtc")
         await self._opened.aclose()
         self._ended.clear()
-        fps = self._desktop.options.stream_fps
+        options = self._desktop.options
+        fps, ports = options.stream_fps, options.ports
         frames = await self._opened.enter_async_context(self._desktop.frames(fps))
-        peer: Peer = webrtc.Peer(frames, self._hands, fps=fps, on_end=self._ended.set)
+        peer: Peer = webrtc.Peer(frames, self._hands, fps=fps, ports=ports, on_end=self._ended.set)
         self._opened.push_async_callback(self._forget, peer)
         self._peer = peer
         peer.control = self._control
