@@ -14,6 +14,7 @@ import os
 import shutil
 import struct
 from bisect import bisect_right
+from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: Segments of at least so many bytes are kept here.
-LEAST = 64 << 10
+LEAST = 16 << 10
 #: A file that holds as much gets no more.
 FILE_BYTES = 16 << 20
 _MOST_OPEN = 8
@@ -61,8 +62,12 @@ class _File:
 
     def sync(self) -> None:
         if not self.synced:
-            os.fdatasync(self.fd)
-            self.synced = True
+            self.synced = True  # first: what is added meanwhile may not be
+            try:
+                os.fdatasync(self.fd)
+            except OSError:
+                self.synced = False
+                raise
 
     def close(self) -> None:
         self.sync()
@@ -70,12 +75,12 @@ class _File:
 
 
 class Bulk:
-    """Used by the store's threads: one writes, all may read. Methods raise OSError."""
+    """Methods raise OSError. All threads may read, one at a time may `add`; the others are the writer's thread's."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[int, _File] = {}
-        self._full: list[_File] = []  # not synchronised yet
+        self._full: deque[_File] = deque()  # not synchronised yet
 
     def keep(self, journals: Collection[int]) -> None:
         """Removes the folders of all other journals."""
@@ -85,10 +90,13 @@ class Bulk:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def add(self, journal: int, first: int, payloads: Sequence[bytes]) -> bytes:
-        """Keeps the payloads of a segment that begins with number ``first``; the place they are at."""
+        """Keeps the payloads of a segment that begins with number ``first``; the place they are at.
+
+        The disk is not waited for, unless the kernel does.
+        """
         file = self._open.pop(journal, None)
         if file is not None and file.size >= FILE_BYTES:
-            self._retire(file)
+            self._full.append(file)
             file = None
         if file is None:
             folder = self._folder / str(journal)
@@ -96,15 +104,19 @@ class Bulk:
             folder.mkdir(mode=0o700, exist_ok=True)
             file = _File(folder, first)
         self._open[journal] = file  # as the one used last
-        if len(self._open) > _MOST_OPEN:
-            self._retire(self._open.pop(next(iter(self._open))))
+        if len(self._open) > _MOST_OPEN and (least := self._open.pop(next(iter(self._open)), None)) is not None:
+            self._full.append(least)
         return _PLACE.pack(file.name, file.append(payloads))
 
-    def _retire(self, file: _File) -> None:
-        # The disk is waited for in an idle moment; the kernel writes by itself meanwhile.
-        self._full.append(file)
-        if len(self._full) > _MOST_FULL:
-            self._full.pop(0).close()
+    @property
+    def crowded(self) -> bool:
+        """Whether so many files wait for the disk that it is time to `relieve`."""
+        return len(self._full) > _MOST_FULL
+
+    def relieve(self) -> None:
+        """Waits for the disk where it is far behind; else that is for an idle moment, the kernel writes by itself."""
+        while self.crowded:
+            self._full.popleft().close()
 
     def read(self, journal: int, place: bytes, size: int) -> bytes:
         """What is there: less than ``size`` bytes if a power cut took some, or if it was trimmed meanwhile."""
@@ -135,15 +147,15 @@ class Bulk:
     def sync(self) -> bool:
         """Has the disk hold all of one file that was added to; true while there are more."""
         if self._full:
-            self._full.pop(0).close()
-        elif (file := next((file for file in self._open.values() if not file.synced), None)) is not None:
+            self._full.popleft().close()
+        elif (file := next((file for file in list(self._open.values()) if not file.synced), None)) is not None:
             file.sync()
         return self.unsynced
 
     @property
     def unsynced(self) -> bool:
         """Whether the disk may not hold all yet."""
-        return bool(self._full) or not all(file.synced for file in self._open.values())
+        return bool(self._full) or not all(file.synced for file in list(self._open.values()))
 
     def close(self) -> None:
         while self.sync():

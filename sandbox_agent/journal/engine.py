@@ -1,8 +1,8 @@
 """The one ordered write queue: everything that is appended goes through here to the store, and back as news.
 
 A writer thread takes all that has queued, carries it out as one transaction (a group commit), and tells the event
-loop once a commit. A small segment or a new journal that comes while everything before it is safe is jotted down
-beside the store instead, where the store can: it is safe at once, and is queued a little later. So what a crash leaves
+loop once a commit. A segment or a new journal that comes while everything before it is safe is jotted down beside the
+store instead, where the store can: it is safe at once, and is queued a little later. So what a crash leaves
 is always all operations up to some moment. While the store cannot write, what is queued waits in memory and readers
 are served from there; ``writable`` is cleared at the bound, which pauses the producers.
 """
@@ -48,8 +48,9 @@ class Limits:
     cache_bytes: int = 32 << 20  # kept of all journals together
     batch_bytes: int = 1 << 20  # one transaction
     batch_operations: int = 4096
-    jot_s: float = 1.0  # after so long, or so much, what was jotted down is committed
-    jot_bytes: int = 64 << 10
+    jot_s: float = 1.0  # after so long, or so much, or so many, what was jotted down is committed
+    jot_bytes: int = 4 << 20
+    jot_operations: int = 256
     retry_s: float = 0.5  # how often a store that could not write is tried again
     idle_s: float = 1.0  # when a pause is long enough for housekeeping
 
@@ -185,7 +186,7 @@ class Engine:
             self._jotted.append(operation)
             self._jotted_bytes += operation.weight
             operation.safe()
-            if self._jotted_bytes > self.limits.jot_bytes:
+            if self._jotted_bytes > self.limits.jot_bytes or len(self._jotted) >= self.limits.jot_operations:
                 self._hand_over()
             elif self._later is None:
                 self._later = self._loop.call_later(self.limits.jot_s, self._hand_over)

@@ -256,7 +256,7 @@ class Journal:
     ) -> AsyncIterator[list[Segment] | Reset]:
         """All segments beyond ``after``, those to come as well, until the journal is closed and read to its end.
 
-        A small segment that comes while the follower waits is offered to ``take`` first, from within the append: to
+        A segment that comes while the follower waits is offered to ``take`` first, from within the append: to
         wake a task for it takes longer than to send it. What that takes (true) is not yielded.
         """
         self._followers += 1

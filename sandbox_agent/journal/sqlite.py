@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.journal import bulk
-from sandbox_agent.journal.jots import Jots
+from sandbox_agent.journal.jots import Jots, pack
 from sandbox_agent.journal.store import (
     OVERHEAD,
     Create,
@@ -27,6 +27,7 @@ from sandbox_agent.journal.store import (
     Put,
     Record,
     Remove,
+    Row,
     Settled,
     Store,
     StoredJournal,
@@ -68,6 +69,8 @@ CHECKPOINT_BYTES = 16 << 20
 IDLE_CHECKPOINT_BYTES = 64 << 10
 #: Free pages given back to the file system in one idle moment.
 VACUUM_PAGES = 1024
+#: What is larger is kept by the writer's thread: it would hold the loop up.
+JOT_BYTES = 2 << 20
 #: Beyond any number of an entry.
 NEVER = 1 << SHIFT
 #: What a transaction adds to the log beside its data: at least a page or two.
@@ -225,8 +228,8 @@ class SqliteStore(Store):
             writer.execute("COMMIT")
         for pragma in ("journal_mode=WAL", "wal_autocheckpoint=0", f"journal_size_limit={CHECKPOINT_BYTES}"):
             writer.execute(f"PRAGMA {pragma}").fetchall()
-        self._bulk.keep([row[0] for row in writer.execute("SELECT id FROM journal")])
         self._commit_jots()
+        self._bulk.keep([row[0] for row in writer.execute("SELECT id FROM journal")])
         if self._doubtful:
             writer.execute(SKIP)
             self._doubt(False)
@@ -243,17 +246,17 @@ class SqliteStore(Store):
         found = self._jots.read()
         highest = self._highest()
         kept = dict(self._writer.execute("SELECT id, first FROM journal WHERE name IS NOT NULL"))
-        writes: list[Write] = []
+        rows: list[Row] = []
         self._writer.execute("BEGIN IMMEDIATE")
-        for operation in found:
-            if isinstance(operation, Write):
-                if operation.segment.last >= kept.get(operation.journal, NEVER):
-                    writes.append(operation)
-            elif operation.journal > highest:  # journals are made in the order of their numbers
-                self._apply(operation)
-                kept[operation.journal] = 1
-        for start in range(0, len(writes), ROWS):
-            self._insert(writes[start : start + ROWS])
+        for jot in found:
+            if isinstance(jot, Row):
+                if jot.first + len(jot.lengths) // 4 > kept.get(jot.journal, NEVER):
+                    rows.append(jot)
+            elif jot.journal > highest:  # journals are made in the order of their numbers
+                self._apply(jot)
+                kept[jot.journal] = 1
+        for start in range(0, len(rows), ROWS):
+            self._insert(rows[start : start + ROWS])
         self._writer.execute("COMMIT")
         self._jots.clear()
 
@@ -266,8 +269,9 @@ class SqliteStore(Store):
     def commit(self, batch: Sequence[Operation]) -> None:
         writes = [operation for operation in batch if isinstance(operation, Write)]
         try:
+            self._bulk.relieve()
             if len(writes) == len(batch) <= ROWS:
-                self._insert(writes)
+                self._insert([self._row(write) for write in writes])
             else:
                 self._transact(batch)
         except (sqlite3.Error, OSError) as error:
@@ -295,41 +299,54 @@ class SqliteStore(Store):
         self._spent.clear()
 
     def jot(self, operation: Jotted) -> bool:
-        return self._jots.add(operation)
+        begun = time.monotonic()
+        if operation.weight > JOT_BYTES or self._bulk.crowded or not self._jots.ready(begun):
+            return False
+        try:
+            return self._jots.add(pack(self._row(operation) if isinstance(operation, Write) else operation))
+        except OSError:
+            return False
+        finally:
+            self._jots.took(begun)
 
     def clear_jots(self) -> None:
         self._jots.clear()
 
     def _transact(self, batch: Sequence[Operation]) -> None:
         execute = self._writer.execute
-        writes: list[Write] = []
+        rows: list[Row] = []
         execute("BEGIN IMMEDIATE")
         for operation in batch:
             if isinstance(operation, Write):
-                writes.append(operation)
-                if len(writes) < ROWS:
+                rows.append(self._row(operation))
+                if len(rows) < ROWS:
                     continue
-            self._insert(writes)
-            writes.clear()
+            self._insert(rows)
+            rows.clear()
             self._apply(operation)
-        self._insert(writes)
+        self._insert(rows)
         execute("COMMIT")
 
-    def _insert(self, writes: Sequence[Write]) -> None:
-        if writes:
-            self._writer.execute(_insert(len(writes)), [value for write in writes for value in self._values(write)])
+    def _insert(self, rows: Sequence[Row]) -> None:
+        if rows:
+            values: list[int | bytes] = []
+            for row in rows:
+                values += row.journal << SHIFT | row.first, *row[2:]
+                self._log_bytes += len(row.data)
+            self._writer.execute(_insert(len(rows)), values)
 
-    def _values(self, write: Write) -> tuple[Any, ...]:
-        segment = write.segment
-        payloads = segment.payloads
-        key = write.journal << SHIFT | segment.first
-        if segment.size >= bulk.LEAST:
-            data = self._bulk.add(write.journal, segment.first, payloads)
-        else:
-            data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
-            self._log_bytes += len(data)
-        lengths = pack_lengths(payloads)
-        return key, segment.created_ms, write.steady_ms, write.total, int(segment.sender), lengths, data
+    def _row(self, write: Write) -> Row:
+        """What is to be kept of a write; what is large is in its place then."""
+        if write.row is None:
+            segment = write.segment
+            payloads = segment.payloads
+            if segment.size >= bulk.LEAST:
+                data = self._bulk.add(write.journal, segment.first, payloads)
+            else:
+                data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
+            stamps = segment.created_ms, write.steady_ms, write.total
+            write.row = Row(write.journal, segment.first, *stamps, int(segment.sender), pack_lengths(payloads), data)
+        return write.row
 
     def _apply(self, operation: Operation) -> None:
         execute = self._writer.execute

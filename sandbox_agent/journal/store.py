@@ -55,9 +55,12 @@ class Create(Operation):
 
 
 class Write(Operation):
-    """One segment; ``steady_ms`` is what its age is measured from, ``total`` the journal's bytes up to its end."""
+    """One segment; ``steady_ms`` is what its age is measured from, ``total`` the journal's bytes up to its end.
 
-    __slots__ = ("journal", "segment", "steady_ms", "total")
+    ``row`` is the store's: what it will keep, from when it has made it.
+    """
+
+    __slots__ = ("journal", "row", "segment", "steady_ms", "total")
 
     def __init__(self, journal: int, segment: Segment, steady_ms: int, total: int) -> None:
         self.weight = segment.size + OVERHEAD * len(segment.payloads)
@@ -66,6 +69,7 @@ class Write(Operation):
         self.segment = segment
         self.steady_ms = steady_ms
         self.total = total
+        self.row: Row | None = None
 
 
 class Trim(Operation):
@@ -159,6 +163,19 @@ class Settled(Operation):
 Jotted: TypeAlias = Create | Write
 
 
+class Row(NamedTuple):
+    """A segment as a store keeps it: ``data`` is its payloads, joined, or where they are."""
+
+    journal: int
+    first: int
+    created_ms: int
+    steady_ms: int
+    total: int
+    sender: int
+    lengths: bytes
+    data: bytes
+
+
 class StoredRow(NamedTuple):
     """What retention must know of a segment."""
 
@@ -227,7 +244,7 @@ class Store(Protocol):
     def jot(self, operation: Jotted) -> bool:
         """On the loop, in microseconds: has the operation survive a crash, though it will be committed later.
 
-        False when it does not: it is no small one, or the store does not do so.
+        False when it does not: it is too large, the disk is slow or full, or the store does not do so.
         """
 
     def clear_jots(self) -> None:

@@ -24,6 +24,7 @@ from sandbox_agent.problems import Problem, SandboxAgentError, StoreUnavailable
 from sandbox_agent.sandbox import Sandbox
 from sandbox_agent.server import discovery, logs, mount
 from sandbox_agent.server.access import AccessRules, Cors, is_loopback
+from sandbox_agent.server.allocator import keep_blocks
 from sandbox_agent.server.fastpath import FrontDoor
 from sandbox_agent.server.handler import Api, ApiHandler
 from sandbox_agent.server.settings import DATABASE, ServiceSettings, private_dir, user_data_dir
@@ -235,6 +236,7 @@ class _Running:
         )
         sandbox.desktop_offer.base_url = url_of(settings.host, self._port)
         http = self._http(api)
+        keep_blocks()
         gc.freeze()  # what is there by now stays: to look through all of it stops every stream for 20 ms
         try:
             announced = self._announce()

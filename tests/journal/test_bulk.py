@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import stat
@@ -130,13 +131,33 @@ def test_files_are_of_bounded_size_and_number_open(tmp_path: Path) -> None:
     """Many journals written in turn hold few descriptors, and every place stays right."""
     bulk = Bulk(tmp_path)
     before = descriptors()
-    places = [
-        (journal, turn, bulk.add(journal, turn + 1, [b"%d %d" % (journal, turn)] * 10))
-        for turn in range(5)
-        for journal in range(1, 61)
-    ]
-    assert descriptors() - before < 50
+    places = []
+    for turn, journal in itertools.product(range(5), range(1, 61)):
+        places.append((journal, turn, bulk.add(journal, turn + 1, [b"%d %d" % (journal, turn)] * 10)))
+        bulk.relieve()
+        assert descriptors() - before < 50
     for journal, turn, place in places:
         wanted = b"%d %d" % (journal, turn) * 10
         assert bulk.read(journal, place, len(wanted)) == wanted
+    bulk.close()
+
+
+def test_files_that_wait_for_the_disk_are_counted(tmp_path: Path) -> None:
+    """It is crowded while too many files are not synchronised, and no more once relieved; nothing is lost by that."""
+    bulk = Bulk(tmp_path)
+    places = []
+    for number in range(1, 1000):
+        if bulk.crowded:
+            break
+        places.append(bulk.add(number, 1, [b"%04d" % number]))
+    assert bulk.crowded
+    bulk.relieve()
+    assert not bulk.crowded
+    assert bulk.unsynced
+    while bulk.sync():
+        pass
+    assert not bulk.unsynced
+    assert [bulk.read(n, place, 4) for n, place in enumerate(places, 1)] == [
+        b"%04d" % n for n in range(1, len(places) + 1)
+    ]
     bulk.close()

@@ -184,8 +184,10 @@ async def test_what_waited_when_the_store_failed_is_shown(sqlite: Place) -> None
     """An entry appended before the fault, with none after it, reaches its reader all the same."""
     journals = await sqlite.start(limits=LIMITS)
     journal = await journals.open("a")
-    journals._engine.store._writer.execute("PRAGMA max_page_count=1")  # type: ignore[attr-defined]
-    journal.append(b"x" * 50_000)
+    store = journals._engine.store
+    store._writer.execute("PRAGMA max_page_count=1")  # type: ignore[attr-defined]
+    store.jot = lambda _: False  # type: ignore[method-assign]
+    journal.append(b"x" * 10_000)
     assert journal.visible == 0
     found = await anext(journal.follow(0))
     assert not isinstance(found, Reset)

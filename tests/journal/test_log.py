@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox_agent.journal import JournalClosed, Limits, Reset, Retention, Sender
-from sandbox_agent.journal.jots import LARGEST
+from sandbox_agent.journal.sqlite import JOT_BYTES
 from sandbox_agent.journal.store import Trim
 
 if TYPE_CHECKING:
@@ -205,10 +205,10 @@ async def test_durable_tells_whether_it_is_on_disk(place: Place) -> None:
 
 
 async def test_nothing_is_visible_before_it_is_stored(lasting: Place) -> None:
-    """Readers get an entry no sooner than the store holds it (a small one is held at once)."""
+    """Readers get an entry no sooner than the store holds it (unless it is very large, that is at once)."""
     journals = await lasting.start()
     journal = await journals.open("a")
-    journal.append(b"1" * LARGEST)
+    journal.append(b"1" * JOT_BYTES)
     assert (journal.head, journal.visible) == (1, 0)
     assert await journal.read(0) == []
     assert await journal.durable()

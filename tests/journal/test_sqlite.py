@@ -61,8 +61,8 @@ async def test_deleting_gives_space_back_to_the_file_system(sqlite: Place, tools
     """A deleted journal's megabytes leave the file in idle moments, without a stop."""
     journals = await sqlite.start(limits=Limits(idle_s=0.01))
     journal = await journals.open("big")
-    for _ in range(160):
-        journal.append(b"x" * 50_000)
+    for _ in range(800):
+        journal.append(b"x" * 10_000)
     await journal.durable()
     path = Path(sqlite.where)
     await tools.eventually(lambda: size(path) > 8_000_000)
