@@ -50,6 +50,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "Xlib": "python-xlib",
     "dbus_fast": "dbus-fast",
+    "simdjson": "pysimdjson",
 }
 
 
