@@ -171,7 +171,7 @@ class Agents:
         )
 
     async def info(self, agent: str, *, config: bool = False, no_cache: bool = False) -> AgentInfo:
-        """One agent; ``config`` adds version, path and options, ``no_cache`` has it asked anew.
+        """One agent; ``config`` adds its options, ``no_cache`` has it asked anew.
 
         Raises `UnsupportedAgent`.
         """
@@ -179,11 +179,13 @@ class Agents:
         launcher = await self._find(spec)
         known = await asyncio.to_thread(credentials.available, spec, self._providers, self._environ)
         problem, hint = self._problem(spec, launcher, credentials=known)
-        more = await self._config(spec, launcher, no_cache=no_cache) if config else {}
+        more = await self._config(spec, launcher, no_cache=no_cache) if config and launcher is not None else {}
         return AgentInfo(
             id=spec.id,
             name=spec.name,
             installed=launcher is not None,
+            version=await asyncio.to_thread(launch.version, launcher) if launcher is not None else None,
+            path=launcher.path if launcher is not None else None,
             credentials_available=known,
             capabilities=spec.able(),
             server_status=self._status(agent),
@@ -237,20 +239,16 @@ class Agents:
         program = f"put {spec.programs[0][0]} on PATH, or " if spec.programs else "put "
         return f"{program}an executable at {launch.slot(self._root, spec.id)}"
 
-    async def _config(self, spec: AgentSpec, launcher: launch.Launcher | None, *, no_cache: bool) -> dict[str, Any]:
+    async def _config(self, spec: AgentSpec, launcher: launch.Launcher, *, no_cache: bool) -> dict[str, Any]:
         """The members `?config=true` adds."""
-        if launcher is None:
-            return {}
-        version = await asyncio.to_thread(launch.version, launcher)
-        more: dict[str, Any] = {"version": version, "path": launcher.path}
         if spec.config_options is not None and launcher.builtin:
-            return more | {"config_options": spec.config_options}
+            return {"config_options": spec.config_options}
         if self.prober is None:
-            return more
+            return {}
         options = await self._probe(spec, launcher, no_cache=no_cache)
         if isinstance(options, SandboxAgentError):
-            return more | {"config_error": str(options)}
-        return more | {"config_options": options}
+            return {"config_error": str(options)}
+        return {"config_options": options}
 
     async def _probe(self, spec: AgentSpec, launcher: launch.Launcher, *, no_cache: bool) -> Options:
         """The options of an agent, asked for once; those who come meanwhile wait for the same answer."""

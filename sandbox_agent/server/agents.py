@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AgentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """``config`` adds version, path and options; ``no_cache`` looks again instead of remembering."""
+    """``config`` adds options; ``no_cache`` looks again instead of remembering."""
 
     config: bool = False
     no_cache: bool = False

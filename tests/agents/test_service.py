@@ -64,14 +64,15 @@ async def test_an_agent_that_is_not_there_says_what_installs_it(environ: dict[st
 
 
 async def test_the_list_tells_all_agents_without_asking_any(environ: dict[str, str]) -> None:
-    """In order; only the mock is there, and neither options, version nor path are told without `config`."""
+    """In order; only the mock is there, told with its version and path; options are told with `config` alone."""
     infos = [encoded(info) for info in await Agents(environ=environ).list()]
     assert [info["id"] for info in infos][:7] == ["claude", "codex", "opencode", "amp", "pi", "cursor", "mock"]
     assert [info["id"] for info in infos if info["installed"]] == ["mock"]
-    assert set(infos[6]) == {"id", "name", "installed", "credentialsAvailable", "capabilities"}
+    assert set(infos[6]) == {*("id", "name", "installed", "version", "path", "credentialsAvailable", "capabilities")}
+    assert "version" not in infos[0]
 
 
-async def test_config_adds_version_path_and_options_of_the_mock(environ: dict[str, str]) -> None:
+async def test_config_adds_the_options_of_the_mock(environ: dict[str, str]) -> None:
     info = encoded(await Agents(environ=environ).info("mock", config=True))
     assert info["version"] == "builtin"
     assert info["path"].endswith("__main__.py")
