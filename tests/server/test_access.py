@@ -1,4 +1,4 @@
-"""The access rules as a table: who is let in, who is refused, and with what."""
+"""S1, S2, S3: the access rules as a table: who is let in, who is refused, and with what."""
 
 from __future__ import annotations
 

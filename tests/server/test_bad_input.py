@@ -1,4 +1,4 @@
-"""Bad input on every route of the table: a problem document each time, never a 500, a hang or a trace."""
+"""S1, S2, S3, S11: bad input on every route of the table: a problem document, never a 500, a hang or a trace."""
 
 from __future__ import annotations
 

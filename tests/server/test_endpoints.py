@@ -255,6 +255,7 @@ def test_sessions_are_listed_newest_first_and_paged(running_server: Server, tmp_
 
 
 def test_what_belongs_to_one_session_is_unknown_to_another(client: httpx2.Client, session: str, tmp_path: Path) -> None:
+    """S5."""
     other = client.post("/v1/sessions", json={"agent": "mock", "cwd": str(tmp_path)}).headers["Location"]
     prompt = client.post(f"{session}/prompts", json={"prompt": "[[ask May I?]]"}).json()
     [asked] = poll(lambda: client.get(f"{session}/permissions?pending=true").json()["items"], what="the question")

@@ -1,4 +1,4 @@
-"""Whatever a generator makes of our own OpenAPI: no fault of the server, and every answer as described."""
+"""S11: whatever a generator makes of our own OpenAPI: no fault of the server, and every answer as described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way WebSockets are served: access, refusals, messages, slow clients, and the end of a connection."""
+"""The one way WebSockets are served: access (S1, S2, S3), refusals, messages, slow clients, the end of a connection."""
 
 from __future__ import annotations
 
