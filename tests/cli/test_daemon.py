@@ -174,7 +174,7 @@ def test_stopping_ends_the_agents_too(daemon: Box) -> None:
     server = psutil.Process(daemon.json("status")["pid"])
     family = poll(lambda: found if len(found := server.children(recursive=True)) >= 3 else [])
     daemon("stop")
-    assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_a_start_that_fails_shows_what_the_server_said(daemon: Box, tmp_path: Path) -> None:

@@ -244,9 +244,7 @@ def test_each_port_has_a_store_of_its_own_and_finds_it_again(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_soon_with_live_agents_and_open_streams_and_leaves_nobody(
-    tmp_path: Path, number: int
-) -> None:
+def test_it_stops_soon_with_live_agents_and_open_streams_and_leaves_nobody(tmp_path: Path, number: int) -> None:
     server = start(tmp_path / "home")
     with server.client() as client, server.client() as waiting:
         for name in ("one", "two"):
@@ -263,7 +261,7 @@ def test_it_stops_soon_with_live_agents_and_open_streams_and_leaves_nobody(
             told = list(sse.events(response))
     assert [event.json().get("method") for event in told].count("_adapter/agent_exited") == 1
     assert "error" in told[-1].json(), "the prompt that was waited for is answered too"
-    assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+    assert psutil.wait_procs(family, timeout=DEADLINE)[1] == []
     assert "Traceback" not in server.log()
     assert "ERROR" not in server.log()
 

@@ -58,7 +58,7 @@ class TestRun:
         assert result.stdout.splitlines() == [str(tmp_path.resolve()), "green"]
 
     def test_a_time_out_is_a_result(self, agent: Any) -> None:
-        result = agent.run("echo begun; sleep 600", timeout=0.3)
+        result = agent.run("echo begun; sleep 600", timeout=3)
         assert (result.timed_out, result.exit_code, result.stdout) == (True, None, "begun\n")
 
     def test_output_is_cut_where_it_is_told(self, agent: Any) -> None:

@@ -136,7 +136,7 @@ class TestEnd:
             terminal.read(DEADLINE)
         with connect(module_server.url) as other:
             process = other.processes.get(terminal.id)
-            assert process.kill().status == "exited"
+            assert process.kill(wait=DEADLINE).status == "exited"
             process.delete()
 
 

@@ -402,7 +402,7 @@ def test_changes_outside_of_the_region_do_not_count(client: httpx2.Client, tmp_p
     assert window["id"] == told["windowId"]
     busy = {"x": window["x"], "y": window["y"], "width": window["width"], "height": window["height"]}
     assert get(client, "wait", until="change", timeoutMs=60_000, **busy).json()["met"] is True
-    assert get(client, "wait", until="idle", quietMs=1000, timeoutMs=1500, **busy).json()["met"] is False
+    assert get(client, "wait", until="idle", quietMs=3000, timeoutMs=3200, **busy).json()["met"] is False
     corner = {"x": 0, "y": 0, "width": 20, "height": 20}
     assert get(client, "wait", until="idle", quietMs=300, timeoutMs=60_000, **corner).json()["met"] is True
     end(client, told)

@@ -327,7 +327,7 @@ def test_htop_is_drawn_anew_for_who_comes_later(module_server: Server, client: h
     """R24: a program that keeps writing, and only what has changed."""
     name = start(client, "htop", "-d", "5", env={"HOME": str(tmp_path)}, cols=110, rows=35)
     with view(module_server, name) as first:
-        first.until(lambda viewer: "F10" in viewer.screen.text()[-1])
+        first.until(lambda viewer: "F10Quit" in viewer.screen.text()[-1])
         for _ in range(3):
             with view(module_server, name) as later:
                 assert later.ready["repaint"]
@@ -421,7 +421,7 @@ def test_a_program_that_does_not_read_holds_up_nobody_else(tmp_path: Path) -> No
                 other.until(lambda viewer, count=number + 3: len(viewer.data) == count)
             assert client.get("/v1/processes").status_code == 200
             mute.until(lambda viewer: any(frame["type"] == "error" for frame in viewer.frames))
-            assert client.post(f"/v1/processes/{stuck}/kill").json()["status"] == "exited"
+            assert client.post(f"/v1/processes/{stuck}/kill", params={"waitMs": 60_000}).json()["status"] == "exited"
             mute.until(lambda viewer: viewer.frames[-1]["type"] == "exit")
 
 
