@@ -99,7 +99,7 @@ async def test_a_process_that_does_not_read_holds_up_nobody() -> None:
         assert 0 < taken < 1 << 20
         with pytest.raises(Timeout):  # what was not taken is not there either
             await processes.input(deaf.id, b"more")
-        await processes.kill(deaf.id)
+        await processes.kill(deaf.id, 60_000)
         assert not deaf.running
 
 
