@@ -158,13 +158,13 @@ def test_a_running_turn_counts_as_activity(hub: Jupyter, tmp_path: Path) -> None
         return told
 
     with hub.client() as client:
-        path = make_session(client, tmp_path)
+        path = make_session(client, tmp_path, permissionPolicy="allow_all")
         before = last_activity()
-        client.post(f"{path}/prompts", json={"prompt": "[[sleep 1]]"})
+        client.post(f"{path}/prompts", json={"prompt": "[[bash until [ -e go ]; do sleep 0.05; done]]"})
         assert last_activity() > before
         started = last_activity()
-        poll(lambda: client.get(path).json()["state"] == "idle", what="the turn's end")
-        assert last_activity() > started, "the end of a turn is activity, with nobody asking"
+        (tmp_path / "go").touch()
+        poll(lambda: last_activity() > started, what="the end of the turn, which is activity with nobody asking")
 
 
 def test_what_happens_is_told_to_the_event_system(hub: Jupyter, tmp_path: Path) -> None:
@@ -265,8 +265,7 @@ def test_a_server_that_stops_takes_agents_and_streams_with_it(tmp_path: Path) ->
         with sse.opened(client, f"{path}/events") as response:
             server.stop()
             assert list(sse.events(response))
-    alive = [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-    assert alive == []
+    assert psutil.wait_procs(family, timeout=DEADLINE)[1] == []
 
 
 def _family(server: Jupyter) -> list[psutil.Process]:

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -78,6 +79,7 @@ class Terminal:
 
     def __init__(self, argv: list[str], environ: dict[str, str], cwd: Path) -> None:
         self._master, slave = pty.openpty()
+        self.modes = termios.tcgetattr(self._master)  # as they are before the program can change them
         self.shown = ""
         self._seen = 0
         try:

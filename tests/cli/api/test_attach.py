@@ -109,7 +109,6 @@ def test_detaching_leaves_the_process_and_gives_the_terminal_back_as_it_was(
 ) -> None:
     name = start(client, "bash", *BASH, env=ENV)
     with command.terminal(*ATTACH, name) as terminal:
-        before = modes(terminal)
         terminal.expect("ready> ")
         poll(lambda: is_raw(terminal))
         terminal.type("echo before $((40 + 2))\r")
@@ -119,7 +118,7 @@ def test_detaching_leaves_the_process_and_gives_the_terminal_back_as_it_was(
         terminal.expect(f"attach {name}")
         poll(lambda: terminal.process.poll() is not None)
         assert terminal.process.returncode == 0
-        assert modes(terminal) == before
+        assert modes(terminal) == terminal.modes
     assert info(client, name)["status"] == "running"
     with command.terminal(*ATTACH, name, "--detach-keys", "ctrl-],q") as again:
         again.expect("before 42")
@@ -136,7 +135,6 @@ def test_the_terminal_is_given_back_when_the_command_is_ended(
 ) -> None:
     name = start(client, "bash", *BASH, env=ENV)
     with command.terminal(*ATTACH, name) as terminal:
-        before = modes(terminal)
         terminal.expect("ready> ")
         poll(lambda: is_raw(terminal))
         terminal.type("printf '\\033[?1049halternate'\r")
@@ -144,7 +142,7 @@ def test_the_terminal_is_given_back_when_the_command_is_ended(
         os.kill(terminal.process.pid, number)
         poll(lambda: terminal.process.poll() is not None)
         assert terminal.process.returncode == 128 + number
-        assert modes(terminal) == before
+        assert modes(terminal) == terminal.modes
         terminal.wait()
         assert terminal.shown.rstrip().endswith("\x1b[?1049l")
     assert info(client, name)["status"] == "running"
@@ -154,11 +152,10 @@ def test_the_terminal_is_given_back_when_the_command_is_ended(
 def test_a_process_that_is_killed_ends_the_command_with_its_signal(command: Command, client: httpx2.Client) -> None:
     name = start(client, "bash", *BASH, env=ENV)
     with command.terminal(*ATTACH, name) as terminal:
-        before = modes(terminal)
         terminal.expect("ready> ")
         client.post(f"/v1/processes/{name}/kill")
         assert terminal.wait() == 128 + signal.SIGKILL
-        assert modes(terminal) == before
+        assert modes(terminal) == terminal.modes
 
 
 def test_a_program_is_started_in_a_terminal_of_the_same_size_and_used(command: Command, client: httpx2.Client) -> None:
