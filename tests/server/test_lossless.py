@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing doubled between an agent and its readers, at the scale the product promises.
+"""Nothing is lost or doubled between an agent and its readers (R4, R5, R6, R11), at the scale the product promises.
 
 `SANDBOX_AGENT_TEST_SCALE` lengthens the runs (1 is the promise itself: 50,000 events, 1,000,000 events, 20 kills).
 """

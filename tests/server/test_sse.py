@@ -1,4 +1,4 @@
-"""Event streams over the wire: what is cut is resumed, what is gone is said, what is slow holds up nobody."""
+"""Event streams over the wire (R6): what is cut is resumed, what is gone is said, what is slow holds up nobody."""
 
 from __future__ import annotations
 
