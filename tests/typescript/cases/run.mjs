@@ -14,7 +14,7 @@ await withClient(async (client) => {
   assert.equal(done.stderr, "oops\n");
   assert.ok(done.durationMs >= 0);
 
-  const late = await client.runProcess({ command: "sh", args: ["-c", "echo begun; sleep 600"], timeoutMs: 300 });
+  const late = await client.runProcess({ command: "sh", args: ["-c", "echo begun; sleep 600"], timeoutMs: 3000 });
   assert.equal(late.timedOut, true);
   assert.equal(late.exitCode ?? null, null);
   assert.equal(late.stdout, "begun\n");
