@@ -8,17 +8,18 @@ import queue
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sandbox_agent.agents.launch import BUILTIN, PYTHON_FLAGS
 
+from ..support.pids import alive
 from .driver import mock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from .driver import Agent
 
@@ -246,7 +247,7 @@ def test_the_process_ends_when_its_stdin_is_closed(start: Callable[..., Agent], 
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
     agent.stdin.close()
     assert agent.process.wait(60) == 0
-    wait_for(lambda: not Path("/proc", (tmp_path / "pid").read_text().strip()).exists())
+    wait_for(lambda: not alive(int((tmp_path / "pid").read_text())))
 
 
 def wait_for(ready: Callable[[], bool]) -> None:

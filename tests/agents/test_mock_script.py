@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,10 +16,12 @@ from hypothesis import strategies as st
 from sandbox_agent.agents.mock.script import VERBS, parse
 from sandbox_agent.agents.mock.turn import pieces
 
+from ..support.pids import alive
 from .driver import chosen, mock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from .driver import Agent
 
@@ -427,14 +428,6 @@ def test_spawn_leaves_children_behind(agent: Agent, daemon: int) -> None:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-
-
-def alive(pid: int) -> bool:
-    """Running, and not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def wait_for(ready: Callable[[], Any]) -> None:

@@ -21,7 +21,8 @@ from sandbox_agent.desktop.parts import Program, launch
 from sandbox_agent.desktop.x11.display import Display
 from sandbox_agent.problems import DesktopRuntimeFailed, DesktopRuntimeStarting, Problem, Timeout
 
-from ..support.desktop import DEADLINE, alive, eventually, some_display, world
+from ..support.desktop import DEADLINE, eventually, some_display, world
+from ..support.pids import alive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -25,7 +25,8 @@ from sandbox_agent.problems import (
 from sandbox_agent.wire.desktop import DesktopResolution
 from sandbox_agent.wire.processes import ProcessCreateRequest
 
-from ..support.desktop import alive, eventually, world
+from ..support.desktop import eventually, world
+from ..support.pids import alive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

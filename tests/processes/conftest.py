@@ -64,11 +64,6 @@ def marked(instance: str) -> list[int]:
     return [row.pid for row in proctree.table() if instance.encode() in row.spawns and not row.dead]
 
 
-def alive(pid: int) -> bool:
-    row = proctree.look(pid)
-    return row is not None and not row.dead
-
-
 async def eventually(condition: Callable[[], bool], within: float = DEADLINE) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110  # other processes set no event of ours

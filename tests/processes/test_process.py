@@ -13,7 +13,8 @@ from sandbox_agent.problems import Conflict, InvalidRequest, NotFound, PayloadTo
 from sandbox_agent.supervisor import Exit
 from sandbox_agent.wire.processes import ProcessConfigRequest, ProcessCreateRequest
 
-from .conftest import alive, eventually, followed, kept, marked, opened, said, script
+from ..support.pids import alive
+from .conftest import eventually, followed, kept, marked, opened, said, script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,8 @@ import pytest
 from sandbox_agent.problems import InvalidRequest
 from sandbox_agent.wire.processes import ProcessConfigRequest, ProcessRunRequest
 
-from .conftest import alive, eventually, ran
+from ..support.pids import alive
+from .conftest import eventually, ran
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from ..support.contract import check_response
-from ..support.desktop import alive, some_display
+from ..support.desktop import some_display
+from ..support.pids import alive
 from ..support.server import DEADLINE, poll, serve, start
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from ..support.desktop import alive, some_display
+from ..support.desktop import some_display
+from ..support.pids import alive
 from ..support.server import poll, serve
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..support import sse
+from ..support.pids import alive
 from ..support.server import poll, serve
 
 if TYPE_CHECKING:
@@ -338,18 +339,7 @@ def test_nothing_outlives_the_server(tmp_path: Path) -> None:
             name = start(client, "trap '' TERM; while :; do sleep 1; done")
             pids.append(info(client, name)["pid"])
             server.stop(number)
-            deadline = time.monotonic() + DEADLINE
-            while any(running(pid) for pid in pids):
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-
-
-def running(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - one of many looks
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+            poll(lambda: not any(map(alive, pids)))  # noqa: B023 - called at once
 
 
 def test_the_end_of_a_process_can_be_waited_for(client: httpx2.Client) -> None:

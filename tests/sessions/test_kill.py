@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox_agent.journal import Sender
+
+from ..support.pids import alive
 
 if TYPE_CHECKING:
     from .conftest import World
@@ -64,7 +65,7 @@ async def test_a_killed_server_keeps_its_promises(stopped: World, delay: float) 
     await stopped.start()
     failed = await stopped.sessions.prompt_info("kept", running)
     assert (failed.state, failed.stop_reason) == ("failed", "agent_exited")
-    assert (await stopped.sessions.wait_prompt("kept", queued, 20)).state == "completed"
+    assert (await stopped.sessions.wait_prompt("kept", queued, 60)).state == "completed"
     assert (await stopped.send("kept", "[[say queued]]", key="queued")).id == queued
     assert [text for role, text in await stopped.texts("kept") if role == "agent"].count("queued") == 1
     kept = await stopped.sessions.get("kept")
@@ -77,12 +78,4 @@ async def test_a_killed_server_keeps_its_promises(stopped: World, delay: float) 
 
 
 async def _gone(pids: list[int]) -> bool:
-    return not any(_alive(pid) for pid in pids)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return not any(alive(pid) for pid in pids)

@@ -14,6 +14,8 @@ from sandbox_agent.problems import Conflict, InvalidRequest, NotFound
 from sandbox_agent.sessions import SessionOptions
 from sandbox_agent.wire.sessions import PromptRequest, SessionUpdateRequest
 
+from ..support.pids import alive
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -266,21 +268,13 @@ async def test_an_agent_that_ignores_a_cancel_is_replaced_after_the_grace_period
     await stopped.sessions.cancel(session.id)
     assert (await stopped.sessions.prompt_info(session.id, prompt.id)).state == "cancelled"
     assert stopped.agent_pids() == []
-    assert not any(_alive(pid) for pid in pids)
+    assert not any(alive(pid) for pid in pids)
     assert (await stopped.prompt(session.id, "[[recall]]")).state == "completed"
     assert (await stopped.sessions.get(session.id)).continuity == ("rebootstrapped" if "no_load" in mock else "native")
     turn = next(
         item for item in (await stopped.sessions.transcript(session.id)).items if item.id == f"turn:{prompt.id}"
     )
     assert turn.state == "cancelled"  # type: ignore[union-attr]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def _said(world: World, session_id: str, text: str) -> bool:

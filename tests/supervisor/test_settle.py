@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING
 
 from sandbox_agent.supervisor import Exit, PipeReader, proctree
 
+from ..support.pids import alive
 from .conftest import eventually, line, shell
 
 if TYPE_CHECKING:
     from sandbox_agent.supervisor import Supervisor
-
-
-def alive(pid: int) -> bool:
-    row = proctree.look(pid)
-    return row is not None and not row.dead
 
 
 async def test_a_child_that_left_nothing_is_reaped(supervisor: Supervisor) -> None:

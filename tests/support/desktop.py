@@ -9,7 +9,6 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox_agent.desktop.service import Desktop
@@ -19,6 +18,7 @@ from sandbox_agent.wire.desktop import DesktopStartRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
     from sandbox_agent.wire.desktop import DesktopStatusResponse
 
@@ -86,12 +86,3 @@ async def eventually(condition: Callable[[], Any], what: str = "the condition") 
         assert time.monotonic() < end, f"{what} did not come true"
         await asyncio.sleep(0.01)
     return value
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and not dead yet."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
