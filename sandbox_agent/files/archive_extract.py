@@ -16,13 +16,13 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox_agent.files.archive_tar import clamped
 from sandbox_agent.files.archive_window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sandbox_agent.files.archive_plan import Folder, Member, Plan
+    from sandbox_agent.files.archive_window import Block
 
 STAGING = b".sandbox-agent-upload-"
 _SMALL = 1 << 18
@@ -48,7 +48,7 @@ class Extraction:
     Everything blocks, and raises ``OSError`` as the system does.
     """
 
-    def __init__(self, plan: Plan, source: int | bytes, folder: int) -> None:
+    def __init__(self, plan: Plan, source: int | Block, folder: int) -> None:
         self._plan = plan
         self._folder = folder
         self._window = Window(source)
@@ -128,21 +128,22 @@ class Extraction:
 
         One loop, for a call more for each of a thousand files would show.
         """
-        window, umask = self._window, self._umask
+        create, write, utime, close = os.open, os.write, os.utime, os.close
+        content, umask = self._window.view, self._umask
         for name, member in files:
             mode = 0o666 & ~umask if member.mode is None else member.mode & _MODES
-            out = os.open(name, _NEW, mode, dir_fd=fd)
+            out = create(name, _NEW, mode, dir_fd=fd)
             try:
                 written.append(name)
-                if member.size > _SMALL or os.write(out, window.get(member.offset, member.size)) != member.size:
+                size = member.size
+                if size > _SMALL or write(out, content(member.offset, size)) != size:
                     self._copy(out, member)
                 if mode & umask:
                     os.fchmod(out, mode)
-                if member.mtime_ns is not None:
-                    moment = clamped(member.mtime_ns)
-                    os.utime(out, ns=(moment, moment))
+                if (moment := member.mtime_ns) is not None:
+                    utime(out, ns=(moment, moment))
             finally:
-                os.close(out)
+                close(out)
 
     def _copy(self, out: int, member: Member) -> None:
         """The whole content, from the file's start."""
@@ -150,7 +151,7 @@ class Extraction:
         at, end = member.offset, member.offset + member.size
         while at < end:
             if self._window.fd < 0:
-                at += os.write(out, self._window.get(at, end - at))
+                at += os.write(out, self._window.view(at, end - at))
             else:
                 at += os.sendfile(out, self._window.fd, at, end - at)
 
@@ -160,8 +161,7 @@ class Extraction:
         mode = _MODES & ~self._umask if member is None or member.mode is None else member.mode & _MODES
         os.fchmod(fd, mode)
         if member is not None and member.mtime_ns is not None:
-            moment = clamped(member.mtime_ns)
-            os.utime(fd, ns=(moment, moment))
+            os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
 
     # -- into place -----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Coding: TypeAlias = Literal["gzip", "zstd"]
 
 _STEP = 1 << 20
-_IN_MEMORY = 4 << 20
+IN_MEMORY = 4 << 20
 _ZSTD_STEP = 256
 """A block of 3 bytes may stand for 128 KiB (RFC 8878, 3.1.1.2), and the library gives all that its input stands for."""
 _ZSTD_WINDOW = 8 << 20  # what decoders should support (RFC 8878, 3.1.1.1.2), and up to level 19 need
@@ -52,44 +52,47 @@ def temporary(folder: int | None) -> IO[bytes]:
 
 
 class Spool:
-    """Takes what is sent: a little stays in memory, which spares it the way through a file. Close it."""
+    """Takes what is sent, beginning with ``memory``; close it.
 
-    def __init__(self, folder: int) -> None:
-        self._folder = folder
-        self._memory = bytearray()
+    Up to `IN_MEMORY` stay there, which spares them the way through a file and back. The file is in the file system of
+    ``folder`` (a descriptor), once that is said.
+    """
+
+    def __init__(self, memory: bytearray | None = None) -> None:
+        self.folder: int | None = None
+        self._memory = bytearray() if memory is None else memory
         self._file: IO[bytes] | None = None
 
     def takes_at_once(self, chunk: bytes) -> bool:
         """Whether `write` would not touch a file."""
-        return self._file is None and len(self._memory) + len(chunk) <= _IN_MEMORY
+        return self._file is None and len(self._memory) + len(chunk) <= IN_MEMORY
 
     def write(self, chunk: bytes) -> None:
-        if self._file is None:
+        if self.takes_at_once(chunk):
             self._memory += chunk
-            if len(self._memory) > _IN_MEMORY:
-                self.file()
         else:
-            self._file.write(chunk)
+            (self._file or self.file()).write(chunk)
 
     def head(self, size: int) -> bytes:
         """How it begins."""
-        return bytes(self._memory[:size]) if self._file is None else os.pread(self.file().fileno(), size, 0)
+        source = self.source()
+        return os.pread(source, size, 0) if isinstance(source, int) else bytes(source[:size])
 
-    def source(self) -> int | bytes:
-        """All that was written: as bytes, or the descriptor of a file of them."""
-        return bytes(self._memory) if self._file is None else self.file().fileno()
+    def source(self) -> int | memoryview:
+        """All that was written: as memory, or the descriptor of a file of it."""
+        return memoryview(self._memory) if self._file is None else self.file().fileno()
 
     def file(self) -> IO[bytes]:
         """The same as a file, whatever its size."""
         if self._file is None:
-            self._file = temporary(self._folder)
+            self._file = temporary(self.folder)
             self._file.write(self._memory)
-            self._memory.clear()
+            self._memory = bytearray()
         self._file.flush()
         return self._file
 
     def close(self) -> None:
-        self._memory.clear()
+        self._memory = bytearray()
         if self._file is not None:
             self._file.close()
 

@@ -17,12 +17,18 @@ from sandbox_agent.files.archive_window import Window
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sandbox_agent.files.archive_window import Block
+
 BLOCK = 512
-_HEADER = struct.Struct("100s8s16x12s12s8sB100x6s82x155s12x")  # name mode size mtime chksum typeflag magic prefix
+_HEADER = struct.Struct("100s8s16x12s12s8sB188xB166x")  # name mode size mtime chksum typeflag, first of prefix
+_PREFIX = struct.Struct("257x6s82x155s12x")  # magic prefix
 _ZEROS = bytes(BLOCK)
 _ADLER = 65521  # RFC 1950, 2.2
 _EXTENDED_MAX = 1 << 20
+_SECOND = 1_000_000_000
 _TIME_MAX = (1 << 63) - 1
+_FAR = _TIME_MAX // _SECOND
+_PLAIN = 0x30
 _KINDS = {
     0x30: "file",
     0x00: "file",
@@ -40,7 +46,7 @@ _ABOUT_THE_NEXT = frozenset(b"xgLK")
 _SPARSE = b"GNU.sparse."
 
 
-def read_tar(source: int | bytes) -> Iterator[Member]:
+def read_tar(source: int | Block) -> Iterator[Member]:
     """The members of the tar archive in a file or in memory, in order; what is to be refused among them.
 
     Raises ``ArchiveError`` where it is damaged or ends early.
@@ -51,44 +57,54 @@ def read_tar(source: int | bytes) -> Iterator[Member]:
 class _Reader:
     def __init__(self, window: Window) -> None:
         self._window = window
-        self._at = 0
         self._pax: dict[bytes, bytes] = {}
         self._long_name: bytes | None = None
+        self._announced = False
+        """Whether an extended header about the next member has come."""
 
-    def members(self) -> Iterator[Member]:
-        size = self._window.size
-        while self._at < size:
-            block, start = self._window.reach(self._at, BLOCK)
+    def members(self) -> Iterator[Member]:  # noqa: C901 - one loop: a call for each of thousands of files would show
+        """Plain files are all but made here; what is about others, or is odd, is looked at in calls."""
+        size, at, begin = self._window.size, 0, 0
+        block: Block = b""
+        while at < size:
+            start = at - begin
+            if start + BLOCK > len(block):
+                block, start = self._window.reach(at, BLOCK)
+                begin = at - start
             header = block[start : start + BLOCK]
-            if header == _ZEROS:
-                break
             if len(header) < BLOCK:
-                raise ArchiveError("it ends in the middle of a member's header" if self._at else "it is no tar archive")
-            member = self._member(header)
-            if member is not None:
+                raise ArchiveError("it ends in the middle of a member's header" if at else "it is no tar archive")
+            name, mode_field, size_field, time_field, sum_field, kind, prefix = _HEADER.unpack(header)
+            if not name[0] and header == _ZEROS:
+                break
+            if _adler(sum_field) != zlib.adler32(header) & 0xFFFF:
+                raise ArchiveError("a header's checksum is wrong" if at else "it is no tar archive")
+            name = name.partition(b"\0")[0]
+            if prefix:
+                name = _prefix(header) + name
+            try:
+                mode, length, seconds = _number(mode_field) & 0o7777, _number(size_field), _number(time_field)
+            except ValueError as error:
+                raise ArchiveError("a number of its header is malformed", name) from error
+            at += BLOCK
+            if kind in _ABOUT_THE_NEXT:
+                self._extended(kind, name, at, length)
+            else:
+                member = Member(name, "file", length, at, mode, seconds * _SECOND)
+                if kind != _PLAIN or self._announced or seconds > _FAR or name[-1:] == b"/":
+                    member = self._odd(member, kind)
+                    length = member.size
+                if at + length > size:
+                    raise ArchiveError("it ends in the middle of a member", member.name)
                 yield member
-        if self._pax or self._long_name is not None:
+            at += length + (-length % BLOCK)
+        if self._announced:
             raise ArchiveError("it ends before the member that an extended header is about")
 
-    def _member(self, header: bytes) -> Member | None:
-        """What a header stands for; ``None`` when it is about the next one. Goes on to the next header."""
-        name, mode_field, size_field, time_field, sum_field, kind, magic, prefix = _HEADER.unpack(header)
-        if _adler(sum_field) != zlib.adler32(header) & 0xFFFF:
-            raise ArchiveError("a header's checksum is wrong" if self._at else "it is no tar archive")
-        name = name.partition(b"\0")[0]
-        if prefix[0] and magic == b"ustar\0":  # GNU's own format has other things there
-            name = prefix.partition(b"\0")[0] + b"/" + name
-        try:
-            mode, length, seconds = _number(mode_field), _number(size_field), _number(time_field)
-        except ValueError as error:
-            raise ArchiveError("a number of its header is malformed", name) from error
-        if kind in _ABOUT_THE_NEXT:
-            self._extended(kind, name, self._at + BLOCK, length)
-            return None
-        return self._placed(name, kind, length, mode & 0o7777, seconds * 1_000_000_000)
-
-    def _placed(self, name: bytes, kind: int, length: int, mode: int, mtime_ns: int) -> Member:
+    def _odd(self, member: Member, kind: int) -> Member:
+        """A member that is no plain file, or that an extended header is about, as it is meant."""
         word = _KINDS.get(kind) or f"unknown ({chr(kind)!r})"
+        name, length, mtime_ns = member.name, member.size, clamped(member.mtime_ns or 0)
         if self._long_name is not None:
             name, self._long_name = self._long_name, None
         if self._pax:
@@ -96,15 +112,12 @@ class _Reader:
             if any(key.startswith(_SPARSE) for key in self._pax):
                 word = "sparse file"
             self._pax = {}
+        self._announced = False
         if kind in _WITHOUT_CONTENT:
             length = 0
-        content = self._at + BLOCK
-        self._at = content + length + (-length % BLOCK)
-        if content + length > self._window.size:
-            raise ArchiveError("it ends in the middle of a member", name)
         if word == "file" and name.endswith(b"/"):
             word = "folder"  # as written before there was a type for it
-        return Member(name, word, length, content, mode, mtime_ns)
+        return Member(name, word, length, member.offset, member.mode, mtime_ns)
 
     def _overridden(self, name: bytes, length: int, mtime_ns: int) -> tuple[bytes, int, int]:
         """Name, size and time, as the pax header before this one corrects them."""
@@ -114,7 +127,7 @@ class _Reader:
                 raise ArchiveError("a size is not a number", name)
             length = int(told[:20])
         if (told := self._pax.get(b"mtime")) is not None:
-            mtime_ns = _nanoseconds(told, name)
+            mtime_ns = clamped(_nanoseconds(told, name))
         return name, length, mtime_ns
 
     def _extended(self, kind: int, name: bytes, content: int, length: int) -> None:
@@ -123,15 +136,22 @@ class _Reader:
         data = self._window.get(content, length)
         if len(data) < length:
             raise ArchiveError("it ends in the middle of an extended header", name)
-        self._at = content + length + (-length % BLOCK)
         if kind == ord("L"):
             self._long_name = data.partition(b"\0")[0]
+            self._announced = True
         elif kind == ord("x"):
             self._pax = _records(data, name)
+            self._announced = bool(self._pax) or self._long_name is not None
         elif kind == ord("g"):
             about = _records(data, name).keys() & {b"path", b"size", b"linkpath"}
             if about:
                 raise ArchiveError("a global header gives every member the same name or size", name)
+
+
+def _prefix(header: Block) -> bytes:
+    """What goes before the name of a member; GNU's own format has other things in its place."""
+    magic, prefix = _PREFIX.unpack(header)
+    return prefix.partition(b"\0")[0] + b"/" if magic == b"ustar\0" else b""
 
 
 @functools.lru_cache(maxsize=4096)

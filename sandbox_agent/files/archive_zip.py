@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox_agent.files.archive_plan import ArchiveLimits
+    from sandbox_agent.files.archive_window import Block
 
 STORED, DEFLATED = 0, 8  # 4.4.5
 UTF8 = 1 << 11  # 4.4.4
@@ -49,7 +50,7 @@ class _Listed:
     mtime_ns: int
 
 
-def read_zip(sent: int | bytes, into: IO[bytes], limits: ArchiveLimits) -> list[Member]:
+def read_zip(sent: int | Block, into: IO[bytes], limits: ArchiveLimits) -> list[Member]:
     """The members of a zip archive, whose contents are expanded into another file, each checked against its CRC.
 
     Raises ``ArchiveError`` where it is damaged, contradicts itself, or expands beyond the limits.

@@ -65,69 +65,51 @@ class Archives:
 
     # -- in -------------------------------------------------------------------------------------------------------
 
-    async def unpack(self, path: str, media: str, chunks: AsyncIterable[bytes]) -> FsUploadBatchResponse:
+    async def unpack(self, path: str, media: str, sent: AsyncIterable[bytes] | bytearray) -> FsUploadBatchResponse:
         """Extract an archive of the media type ``media`` below ``path``, which is made if need be.
 
         All or nothing is written. Raises ``InvalidRequest`` with the ``members`` that are refused,
-        ``PayloadTooLarge`` beyond the limits, ``UnsupportedMediaType``, and the problems of ``path``.
+        ``PayloadTooLarge`` beyond the limits, ``UnsupportedMediaType``, and the problems of ``path``: before anything
+        of ``sent`` is asked for, where it is not there as a whole.
         """
         if media in ZSTD_TYPES:
             _need_zstd()
-        with ExitStack() as kept:
+        whole = sent if isinstance(sent, bytearray) else None
+        with closing(Spool(whole)) as spool, closing(_Place(self._root, path)) as place:
             try:
-                missing: list[bytes] = []
-                anchor = await threads.opened(self._anchor, path, missing)
-                kept.callback(os.close, anchor)
-                sent = kept.enter_context(closing(Spool(anchor)))
-                async for chunk in chunks:
-                    if sent.takes_at_once(chunk):
-                        sent.write(chunk)
-                    else:
-                        await threads.run(sent.write, chunk)
-                count, told = await threads.run(self._extract, sent, media, anchor, missing)
+                if not isinstance(sent, bytearray):
+                    await threads.run(place.find)
+                    spool.folder = place.anchor
+                    await _spool(sent, spool)
+                return await threads.run(self._extract, spool, media, place)
             except ArchiveError as error:
                 raise error.problem() from error
             except OSError as error:
                 raise problem_of(error, path) from error
-        base = path.rstrip("/")
-        return FsUploadBatchResponse(paths=tuple(f"{base}/{shown(name)}" for name in told), truncated=count > len(told))
 
-    def _anchor(self, path: str, missing: list[bytes]) -> int:
-        """The nearest folder that is there (``O_PATH``); ``missing`` gets the names of those to be made in it."""
-        head = path
-        while True:
-            try:
-                return self._root.open(head, _FOLDER)
-            except NotADirectoryError as error:
-                raise not_a_directory(head) from error
-            except FileNotFoundError:
-                if head == self._root.folder:
-                    raise
-                head, name = split(head)
-                missing.insert(0, os.fsencode(name))
-
-    def _extract(self, sent: Spool, media: str, anchor: int, missing: list[bytes]) -> tuple[int, list[bytes]]:
-        """How many members there were, and the names of the first of them."""
+    def _extract(self, sent: Spool, media: str, place: _Place) -> FsUploadBatchResponse:
+        place.find()
+        sent.folder = place.anchor
         plan = Plan(self._limits)
         with ExitStack() as kept:
             if media in ZIP_TYPES:
-                into = kept.enter_context(temporary(anchor))
-                source: int | bytes = into.fileno()
-                for member in read_zip(sent.source(), into, self._limits):
-                    plan.add(member, TOLD_PATHS)
+                into = kept.enter_context(temporary(place.anchor))
+                source: int | memoryview = into.fileno()
+                plan.take(read_zip(sent.source(), into, self._limits), TOLD_PATHS)
             else:
                 if (coding := _coding(sent, media)) is None:
                     source = sent.source()
                 else:
-                    into = kept.enter_context(temporary(anchor))
+                    into = kept.enter_context(temporary(place.anchor))
                     source = into.fileno()
                     expand(sent.file(), coding, into, self._limits)
-                for member in read_tar(source):
-                    plan.add(member, TOLD_PATHS)
+                plan.take(read_tar(source), TOLD_PATHS)
             plan.check()
-            plan.nest(missing)
-            Extraction(plan, source, anchor).run()
-        return plan.placed, plan.names
+            plan.nest(place.missing)
+            Extraction(plan, source, place.anchor).run()
+        base = place.path.rstrip("/") + "/"
+        paths = tuple([base + name for name in shown(plan.names)])
+        return FsUploadBatchResponse(paths=paths, truncated=plan.placed > len(paths))
 
     # -- out ------------------------------------------------------------------------------------------------------
 
@@ -169,6 +151,42 @@ class Archives:
             os.close(fd)
             raise
         return fd
+
+
+async def _spool(sent: AsyncIterable[bytes], spool: Spool) -> None:
+    async for chunk in sent:
+        if spool.takes_at_once(chunk):
+            spool.write(chunk)
+        else:
+            await threads.run(spool.write, chunk)
+
+
+class _Place:
+    """Where an archive goes: ``anchor``, the nearest folder that is there, and what is ``missing`` below it."""
+
+    def __init__(self, root: Root, path: str) -> None:
+        self.path = path
+        self.anchor = -1
+        self.missing: list[bytes] = []
+        self._root = root
+
+    def find(self) -> None:
+        """Once; blocks. Raises ``OSError``, and the problem where a file is in the way."""
+        head = self.path
+        while self.anchor < 0:
+            try:
+                self.anchor = self._root.open(head, _FOLDER)
+            except NotADirectoryError as error:
+                raise not_a_directory(head) from error
+            except FileNotFoundError:
+                if head == self._root.folder:
+                    raise
+                head, name = split(head)
+                self.missing.insert(0, os.fsencode(name))
+
+    def close(self) -> None:
+        if self.anchor >= 0:
+            os.close(self.anchor)
 
 
 def _check_packable(fd: int, path: str) -> None:

@@ -19,6 +19,12 @@ def planned(*members: Member, limits: ArchiveLimits | None = None) -> Plan:
     return plan
 
 
+def taken(*members: Member, limits: ArchiveLimits | None = None) -> Plan:
+    plan = Plan(limits)
+    plan.take(members)
+    return plan
+
+
 def file(name: bytes) -> Member:
     return Member(name, "file")
 
@@ -53,11 +59,40 @@ def folder(name: bytes) -> Member:
     ],
 )
 def test_a_member_that_must_not_be_written_is_refused_by_name(members: list[Member], name: str, reason: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        planned(file(b"good"), *members).check()
-    (told,) = refused.value.extensions["members"]
-    assert told["name"] == name
-    assert reason in told["reason"]
+    for way in (planned, taken):
+        with pytest.raises(InvalidRequest) as refused:
+            way(file(b"good"), *members).check()
+        (told,) = refused.value.extensions["members"]
+        assert told["name"] == name
+        assert reason in told["reason"]
+
+
+PARTS = st.sampled_from([b"a", b"b", b"..", b".", b"", b"n" * 256, b"x\0y"])
+
+
+@STEADY
+@given(
+    st.lists(
+        st.tuples(st.lists(PARTS, min_size=1, max_size=5).map(b"/".join), st.sampled_from(["file", "folder", "fifo"])),
+        max_size=12,
+    ),
+    st.integers(1, 12),
+    st.integers(1, 4),
+)
+def test_taking_many_at_once_means_the_same_as_adding_each(
+    entries: list[tuple[bytes, str]], most: int, depth: int
+) -> None:
+    """Names that are odd, there twice, in each other's way, too many or too deep are refused alike."""
+    members = [Member(name, kind) for name, kind in entries]
+    seen: list[object] = []
+    for way in (planned, taken):
+        try:
+            plan = way(*members, limits=ArchiveLimits(members=most, depth=depth))
+            seen.append((plan.root, plan.names, plan.placed, plan.count))
+            plan.check()
+        except (InvalidRequest, ArchiveError) as error:
+            seen.append(getattr(error, "extensions", None) or (str(error), getattr(error, "member", None)))
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
 
 
 def test_every_refused_member_is_told_up_to_a_hundred_of_them() -> None:

@@ -63,17 +63,19 @@ def test_a_bomb_is_refused_while_it_expands_and_told_by_the_member_that_does(cod
     assert refused.value.limit == 20
 
 
+@pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("size", [10, 3 << 20, 9 << 20])
-def test_a_spool_gives_back_what_it_took_from_memory_or_from_a_file(size: int, tmp_path: Path) -> None:
+def test_a_spool_gives_back_what_it_took_from_memory_or_from_a_file(size: int, begun: bool, tmp_path: Path) -> None:
     data = os.urandom(size)
     folder = os.open(tmp_path, os.O_PATH)
-    with closing(Spool(folder)) as spool:
-        for at in range(0, size, 1 << 20):
+    with closing(Spool(bytearray(data[:5]) if begun else None)) as spool:
+        spool.folder = folder
+        for at in range(5 if begun else 0, size, 1 << 20):
             spool.write(data[at : at + (1 << 20)])
         assert spool.head(4) == data[:4]
         source = spool.source()
-        assert (source if isinstance(source, bytes) else os.pread(source, size, 0)) == data
-        assert isinstance(source, bytes) is (size <= 4 << 20)
+        assert (os.pread(source, size, 0) if isinstance(source, int) else source) == data
+        assert isinstance(source, int) is (size > 4 << 20)
         assert os.pread(spool.file().fileno(), size, 0) == data
     assert not list(tmp_path.iterdir())
     os.close(folder)

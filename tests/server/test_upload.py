@@ -26,6 +26,27 @@ async def test_chunks_come_as_they_are_or_several_as_one() -> None:
     assert b"".join(taken) == b"abc"
 
 
+async def test_a_small_body_is_taken_whole_whatever_came_before_it_was_asked_for() -> None:
+    upload = Upload("text/plain", 3)
+    assert upload.feed(b"a") is None
+    task = asyncio.create_task(upload.whole())
+    await upload.wanted.wait()
+    for chunk in (b"b", b"c"):
+        assert upload.feed(chunk) is None
+    upload.end()
+    assert await task == b"abc"
+
+
+async def test_a_body_that_breaks_off_is_no_whole() -> None:
+    upload = Upload("text/plain", 3)
+    task = asyncio.create_task(upload.whole())
+    await upload.wanted.wait()
+    upload.feed(b"a")
+    upload.fail(ClientGone("gone"))
+    with pytest.raises(ClientGone):
+        await task
+
+
 async def test_an_empty_body_ends_at_once() -> None:
     upload = Upload("", 0)
     upload.end()

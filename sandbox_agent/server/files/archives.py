@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from sandbox_agent.files.archive_spool import IN_MEMORY
 from sandbox_agent.files.archives import DOWNLOAD_TYPES, UPLOAD_TYPES
 from sandbox_agent.problems import InvalidRequest
 from sandbox_agent.server.call import Answer, ByteStream, Stream
@@ -36,7 +37,9 @@ async def upload(call: Call) -> Answer:
         raise InvalidRequest("the request has no body")
     sandbox = call.sandbox
     path = sandbox.files.absolute(call.query.path)
-    return Answer(body=await sandbox.archives.unpack(path, call.upload.media, call.upload))
+    small = call.upload.length is not None and call.upload.length <= IN_MEMORY
+    sent = await call.upload.whole() if small else call.upload
+    return Answer(body=await sandbox.archives.unpack(path, call.upload.media, sent))
 
 
 async def download(call: Call) -> ByteStream:
