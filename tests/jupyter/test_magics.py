@@ -168,6 +168,7 @@ def test_the_doctor_names_the_server_and_what_each_agent_lacks(shell: Kernel) ->
     text = ran(shell.run("%agent doctor")).text
     assert "http://127.0.0.1" in text
     assert "claude" in text
+    assert "%agent install AGENT" in text
     assert TOKEN not in text
 
 

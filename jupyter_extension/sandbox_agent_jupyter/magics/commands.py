@@ -159,6 +159,8 @@ class Commands:
         )
         report = client.doctor([call.text] if call.text else None, offline=call.options["offline"])
         show(render.doctor_html(report), render.doctor_text(report))
+        if not all(agent.installed for agent in report.agents):
+            print("To install one from here: %agent install AGENT")  # noqa: T201
 
     def do_fs(self, call: Invocation) -> None:
         self._store(call.options.get("into"), self._files.run(call))
