@@ -42,7 +42,7 @@ class JupyterApiHandler(ApiHandler, JupyterHandler):  # type: ignore[misc]  # pr
             if not self.check_host() or not self.check_origin():
                 raise PermissionDenied("requests from this origin are refused")
             return
-        if self.is_socket():
+        if self.is_socket() or self.is_linked():
             self._take_token()
         try:
             await JupyterHandler.prepare(self, _redirect_to_login=False)

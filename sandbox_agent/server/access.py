@@ -117,24 +117,26 @@ class AccessRules:
     allow_hosts: tuple[str, ...] = ()
     cors: Cors = Cors()
 
-    def check(self, method: str, uri: str, headers: Mapping[str, str], *, websocket: bool = False) -> None:
-        """Refuse what must be refused.
+    def check(
+        self, method: str, uri: str, headers: Mapping[str, str], *, websocket: bool = False, linked: bool = False
+    ) -> None:
+        """Refuse what must be refused. The token may be in the ``uri`` of a WebSocket and of a linked page.
 
         Raises ``TokenInvalid`` before anything else is told, then ``PermissionDenied`` for a foreign Host (DNS
         rebinding) or, on unsafe methods and WebSocket upgrades, a foreign Origin.
         """
-        self._check_token(uri, headers, websocket=websocket)
+        self._check_token(uri, headers, in_uri=websocket or linked)
         self.check_host(headers.get("Host"))
         self.check_origin(method, headers, websocket=websocket)
 
-    def _check_token(self, uri: str, headers: Mapping[str, str], *, websocket: bool) -> None:
+    def _check_token(self, uri: str, headers: Mapping[str, str], *, in_uri: bool) -> None:
         if self.token is None:
             return
         given: str | None = None
         scheme, _, credentials = headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             given = credentials.strip()
-        elif websocket:  # browsers cannot set headers on a WebSocket
+        elif in_uri:  # browsers cannot set headers there
             given = parse_qs(urlsplit(uri).query).get("access_token", [None])[-1]
         if given is None:
             raise TokenInvalid("a bearer token is required", hint="send the header Authorization: Bearer TOKEN")

@@ -64,7 +64,8 @@ class StandaloneHandler(ApiHandler):
             self.rules.check_host(request.headers.get("Host"))
             self.rules.check_origin(request.method or "", request.headers)
         else:
-            self.rules.check(request.method or "", request.uri or "", request.headers, websocket=self.is_socket())
+            method, uri, headers = request.method or "", request.uri or "", request.headers
+            self.rules.check(method, uri, headers, websocket=self.is_socket(), linked=self.is_linked())
 
     def _public(self) -> bool:
         """The routes that say so, and paths that are none of the API's."""

@@ -154,7 +154,8 @@ class Route:
 
     ``answers`` maps each success status to its struct, to media types, or to ``None`` for no body. ``problems`` are
     the errors beyond those every route can answer. ``action`` is what an authorizer is asked about. ``paths`` are the
-    parameters and members that name files, and so may hold bytes that are not UTF-8, as surrogate escapes.
+    parameters and members that name files, and so may hold bytes that are not UTF-8, as surrogate escapes. ``linked``
+    is a page that people open in a browser, so its address may hold the token, as a WebSocket's may.
     """
 
     method: str
@@ -169,6 +170,7 @@ class Route:
     action: str = ""
     public: bool = False
     lent: bool = False
+    linked: bool = False
     body_limit: int = DEFAULT_BODY_LIMIT
     paths: frozenset[str] = frozenset()
 

@@ -122,6 +122,10 @@ class ApiHandler(web.RequestHandler):
         """Whether the path is a WebSocket's."""
         return isinstance(self.routes.get("GET"), SocketRoute)
 
+    def is_linked(self) -> bool:
+        """Whether the path is a page that is opened by its address."""
+        return any(route.linked for route in self.routes.values())
+
     def host_headers(self) -> None:
         """Set the headers the host adds to every answer, errors included."""
 

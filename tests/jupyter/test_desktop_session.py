@@ -13,7 +13,7 @@ import pytest
 
 from ..support import jupyter
 from ..support.desktop import some_display
-from ..support.server import DEADLINE
+from ..support.server import DEADLINE, poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,3 +96,14 @@ def test_its_key_opens_that_route_alone_and_ends_with_the_session(hub: Jupyter, 
             assert client.delete(f"/v1/sessions/{made.json()['id']}").status_code == 204
             assert agent.post(offered["url"], json=ping).status_code == 401
         assert headers["Authorization"].partition(" ")[2] not in hub.log()
+
+
+def test_the_page_that_shows_the_stream_is_opened_by_its_address(hub: Jupyter) -> None:
+    """With the Jupyter Server's token in it, which no log tells."""
+    page = httpx2.get(f"{hub.api}/v1/desktop/stream/view", params={"access_token": hub.token}, timeout=DEADLINE)
+    assert (page.status_code, page.headers["Referrer-Policy"]) == (200, "no-referrer")
+    poll(lambda: "/v1/desktop/stream/view" in hub.log(), what="the request in the log")
+    assert hub.token not in hub.log()
+    for query in ({}, {"access_token": "wrong"}):
+        refused = httpx2.get(f"{hub.api}/v1/desktop/stream/view", params=query, timeout=DEADLINE)
+        assert (refused.status_code, refused.json()["type"]) == (401, "urn:sandbox-agent:error:token_invalid")

@@ -14,10 +14,10 @@ ANY = "0.0.0.0"  # noqa: S104 - a value, nothing is bound
 
 def outcome(rules: AccessRules, method: str = "GET", uri: str = "/v1/health", **headers: str) -> type[Problem] | None:
     """What ``check`` raises; header names are written with underscores."""
-    websocket = headers.pop("websocket", "") == "yes"
+    websocket, linked = (headers.pop(kind, "") == "yes" for kind in ("websocket", "linked"))
     given = {"Host": LOCAL} | {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        rules.check(method, uri, given, websocket=websocket)
+        rules.check(method, uri, given, websocket=websocket, linked=linked)
     except Problem as problem:
         return type(problem)
     return None
@@ -43,10 +43,11 @@ def test_only_the_whole_token_as_a_bearer_is_let_in(authorization: str | None, e
     assert outcome(AccessRules(token=TOKEN), **headers) is expected
 
 
-def test_a_token_in_the_url_counts_on_websockets_only() -> None:
+def test_a_token_in_the_url_counts_on_websockets_and_linked_pages_only() -> None:
     rules = AccessRules(token=TOKEN)
-    assert outcome(rules, uri="/v1/x?access_token=s3cret", websocket="yes") is None
-    assert outcome(rules, uri="/v1/x?access_token=wrong", websocket="yes") is TokenInvalid
+    for kind in ("websocket", "linked"):
+        assert outcome(rules, uri="/v1/x?access_token=s3cret", **{kind: "yes"}) is None
+        assert outcome(rules, uri="/v1/x?access_token=wrong", **{kind: "yes"}) is TokenInvalid
     assert outcome(rules, uri="/v1/x?access_token=s3cret") is TokenInvalid
 
 

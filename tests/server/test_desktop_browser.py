@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
 from ..support.browser import chromium, until, with_client
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    import httpx2
     from playwright.async_api import Browser, Page
 
     from ..support.server import Server
@@ -100,9 +100,11 @@ def canvas(place: tuple[int, int]) -> str:
 
 
 async def watching(browser: Browser, server: Server, query: str) -> Page:
-    """Our page, with its first picture. The page itself needs the token as a header, its script in the address."""
-    page = await browser.new_page(extra_http_headers=server.headers)
-    await page.goto(f"{server.url}/v1/desktop/stream/view?{query}#token={server.token}")
+    """Our page, with its first picture, opened by nothing but its address."""
+    page = await browser.new_page()
+    answer = await page.goto(f"{server.url}/v1/desktop/stream/view?access_token={server.token}&{query}")
+    assert answer is not None
+    assert answer.status == 200, await answer.text()
     await until(page, "window.stream?.pictures > 0")
     return page
 
@@ -139,6 +141,20 @@ async def test_the_page_takes_video_where_it_can_and_looks_only_unless_told(
     await shows(page, canvas(program.square), BLUE)
     assert program.told("ButtonPress") == []
     assert await page.evaluate("() => stream.keyframes") == 1
+
+
+async def test_the_pages_address_keeps_its_token(server: Server, client: httpx2.Client, browser: Browser) -> None:
+    """No page that is gone to from it, and no log of the server, learns of it; a wrong one opens nothing."""
+    await watching(browser, server, "")
+    answer = client.get("/v1/desktop/stream/view", params={"access_token": server.token})
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert server.token not in server.stderr.read_text()
+    for query in ({}, {"access_token": "wrong"}):
+        refused = httpx2.get(f"{server.url}/v1/desktop/stream/view", params=query)
+        assert (refused.status_code, refused.json()["type"]) == (401, "urn:sandbox-agent:error:token_invalid")
+    elsewhere = httpx2.get(f"{server.url}/v1/desktop/status", params={"access_token": server.token})
+    assert elsewhere.status_code == 401
 
 
 async def test_the_official_client_watches_and_acts_over_webrtc(

@@ -394,6 +394,8 @@ _STREAM: tuple[Route, ...] = (
         path="/v1/desktop/stream/view",
         endpoint=viewer.view,
         summary="A page that shows the stream",
+        query=stream.StreamQuery,
+        linked=True,
         answers={200: ("text/html",)},
     ),
 )

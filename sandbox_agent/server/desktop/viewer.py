@@ -1,4 +1,7 @@
-"""`/v1/desktop/stream/view`: one page that shows the stream, and acts with ``?control=true``."""
+"""`/v1/desktop/stream/view`: one page that shows the stream, and acts with ``?control=true``.
+
+Its address may hold the server's token, which it tells nobody but the server.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ _INLINE = re.compile(rb"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 
 async def view(call: Call) -> Answer:  # noqa: ARG001 - the same for all
     page, policy = _page()
-    return Answer(body=page, media="text/html; charset=utf-8", headers=(("Content-Security-Policy", policy),))
+    headers = (("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"))
+    return Answer(body=page, media="text/html; charset=utf-8", headers=headers)
 
 
 @cache
