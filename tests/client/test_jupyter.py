@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
+from ..support.ports import free_port
 from ..support.server import environment, poll
 from .test_kernel import Notebook
 
@@ -31,7 +32,8 @@ def jupyter(home: Path, *arguments: str) -> Iterator[Notebook]:
     """A Jupyter Server below a base URL, and a kernel it started for a notebook."""
     runtime = home / "data" / "jupyter" / "runtime"
     environ = environment(home, {"JUPYTER_TOKEN": TOKEN, "JUPYTER_RUNTIME_DIR": str(runtime)})
-    command = [sys.executable, "-m", "jupyter_server", "--ServerApp.port=0", "--ServerApp.base_url=/user/ann/"]
+    command = [sys.executable, "-m", "jupyter_server", "--ServerApp.base_url=/user/ann/"]
+    command += [f"--ServerApp.port={free_port()}"]
     command += ["--no-browser", "--allow-root", f"--ServerApp.root_dir={home}", *arguments]
     with (
         (home / "jupyter.log").open("wb") as log,

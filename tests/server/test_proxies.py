@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import httpx2
 import pytest
 
 from ..support import jupyter, sse, terminal
+from ..support.ports import free_port
 from ..support.server import DEADLINE, envelope, initialize, new_acp_session, poll, prompt_params, serve
 
 if TYPE_CHECKING:
@@ -98,12 +98,6 @@ def _nginx(home: Path, location: str) -> Iterator[Proxy]:
         proxy = Proxy("http://localhost", socket=str(home / "nginx.sock"))
         poll(lambda: _answers(proxy), what="nginx")
         yield proxy
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
