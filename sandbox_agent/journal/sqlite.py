@@ -300,7 +300,8 @@ class SqliteStore(Store):
 
     def jot(self, operation: Jotted) -> bool:
         begun = time.monotonic()
-        if operation.weight > JOT_BYTES or self._bulk.crowded or not self._jots.ready(begun):
+        large = operation.weight >= bulk.LEAST
+        if not self._jots.ready(begun) or (large and (operation.weight > JOT_BYTES or self._bulk.crowded)):
             return False
         try:
             return self._jots.add(pack(self._row(operation) if isinstance(operation, Write) else operation))
