@@ -35,8 +35,9 @@ def arguments(number: int, screen: Screen, cookie: Path) -> tuple[str, ...]:
     """
     size = f"{screen.width}x{screen.height}x24"
     quiet = ("-s", "0", "-dpms", "-f", "0", "-c")
+    fair = ("-schedInterval", "1")  # ms that a program that draws all the time may have before others get their turn
     access = ("-nolisten", "tcp", "-auth", str(cookie))
-    return ("Xvfb", f":{number}", "-screen", "0", size, "-dpi", str(screen.dpi), "-noreset", *quiet, *access)
+    return ("Xvfb", f":{number}", "-screen", "0", size, "-dpi", str(screen.dpi), "-noreset", *quiet, *fair, *access)
 
 
 async def start(part: Part, screen: Screen, state: Path, numbers: Iterable[int]) -> tuple[int, Home]:

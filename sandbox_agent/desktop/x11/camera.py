@@ -20,7 +20,7 @@ from Xlib.ext import xfixes
 from Xlib.protocol import request as requests
 
 from sandbox_agent.desktop.x11.capture import BYTES_A_PIXEL, DEPTHS
-from sandbox_agent.desktop.x11.cursor import read_cursor
+from sandbox_agent.desktop.x11.cursor import ask_cursor, told_cursor
 from sandbox_agent.desktop.x11.damage import Damage
 from sandbox_agent.desktop.x11.display import DEADLINE, Display
 from sandbox_agent.desktop.x11.geometry import Region
@@ -30,6 +30,8 @@ from sandbox_agent.problems import DesktopScreenshotFailed
 if TYPE_CHECKING:
     import ctypes
     from pathlib import Path
+
+    from Xlib.protocol import rq
 
     from sandbox_agent.desktop.x11.connection import Connection
     from sandbox_agent.desktop.x11.cursor import Cursor
@@ -118,35 +120,49 @@ class Camera:
     def _shoot(self, connection: Connection) -> Picture:
         if connection.screen.root_depth not in DEPTHS:
             raise DesktopScreenshotFailed(f"a screen of {connection.screen.root_depth} bits a pixel is not supported")
-        damaged = self._damage.parts(connection)
-        pixels = self._pixels
-        if damaged or pixels is None:
-            pixels = self._pixels = self._grab(connection)
+        damage = self._damage.ask(connection, wanted=True)
+        pixels = None if self._damage.dirty else self._pixels
+        image = self._ask(connection) if pixels is None else None
+        pointer = self._ask_pointer(connection)
+        damaged = self._damage.settle(damage).regions
+        if pixels is None or damaged:
+            pixels = self._pixels = self._grabbed(*(image or self._ask(connection)))
         taken = time.monotonic()
-        cursor = self._pointer(connection)
-        self.display.tell(self.changed.clear)  # after the news of what is in this picture, before those of later
+        cursor = self._pointer(pointer)
+        # After the news of what is in this picture, before those of later.
+        self.display.tell(self.changed.clear)
+        if self._damage.dirty or self._new_cursor:
+            self.display.tell(self.changed.set)
         whole = Region(0, 0, *self.size)
         return Picture(taken, self.size, pixels, tuple(part for d in damaged if (part := d.overlap(whole))), cursor)
 
-    def _grab(self, connection: Connection) -> memoryview:
+    def _ask(self, connection: Connection) -> tuple[Segment, rq.ReplyRequest]:
         width, height = self.size
-        size = width * height * BYTES_A_PIXEL
-        segment = self._free.popleft() if self._free else Segment(connection, size)
-        segment.grab(connection, 0, 0, width, height)
-        pixels = segment.pixels(size)
+        segment = self._free.popleft() if self._free else Segment(connection, width * height * BYTES_A_PIXEL)
+        return segment, segment.ask(connection, Region(0, 0, width, height))
+
+    def _grabbed(self, segment: Segment, image: rq.ReplyRequest) -> memoryview:
+        width, height = self.size
+        segment.keep(image)
+        pixels = segment.pixels(width * height * BYTES_A_PIXEL)
         if segment.shared:
             weakref.finalize(_memory(pixels), self._give_back, segment).atexit = False
         else:
             self._give_back(segment)  # the pixels are bytes of their own
         return pixels
 
-    def _pointer(self, connection: Connection) -> Cursor | None:
+    def _ask_pointer(self, connection: Connection) -> rq.ReplyRequest:
         if self._new_cursor or self._cursor is None:
             self._new_cursor = False
-            self._cursor = read_cursor(connection)
-        else:
-            found = requests.QueryPointer(display=connection, window=connection.root)
-            self._cursor = dataclasses.replace(self._cursor, x=found.root_x, y=found.root_y)
+            return ask_cursor(connection)
+        return requests.QueryPointer(display=connection, defer=True, window=connection.root)
+
+    def _pointer(self, asked: rq.ReplyRequest) -> Cursor | None:
+        if isinstance(asked, xfixes.GetCursorImage):
+            self._cursor = told_cursor(asked)
+        elif self._cursor is not None:
+            asked.reply()
+            self._cursor = dataclasses.replace(self._cursor, x=asked.root_x, y=asked.root_y)
         return self._cursor
 
     # -- in any thread --------------------------------------------------------------------------------------------

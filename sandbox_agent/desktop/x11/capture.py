@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from Xlib.error import XError
 
-from sandbox_agent.desktop.x11.cursor import read_cursor
+from sandbox_agent.desktop.x11.cursor import ask_cursor, told_cursor
 from sandbox_agent.desktop.x11.damage import Damage
 from sandbox_agent.desktop.x11.display import Display
 from sandbox_agent.desktop.x11.geometry import Region
@@ -46,6 +46,12 @@ class Frame:
         pixels: Any = self.pixels  # whatever has a buffer will do
         return Image.frombuffer("RGB", size, pixels, "raw", "BGRX", 0, 1)
 
+    def view(self) -> Image.Image:
+        """The pixels themselves as an RGBX image, with red and blue in each other's place; valid while it is held."""
+        size = (self.region.width, self.region.height)
+        pixels: Any = self.pixels  # whatever has a buffer will do
+        return Image.frombuffer("RGBX", size, pixels, "raw", "RGBX", 0, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -77,9 +83,14 @@ class Capture:
     def whole(self) -> Region:
         return Region(0, 0, *self.size)
 
+    @property
+    def last_look(self) -> Look:
+        """What is known without a look: a frame taken now shows no less."""
+        return Look(self.damage.counter, None)
+
     async def look(self, *, cursor: bool = False) -> Look:
         """What a frame taken now would show."""
-        return await self.display.call(lambda c: Look(self.damage.take(c), read_cursor(c) if cursor else None))
+        return await self.display.call(lambda c: self._look(c, cursor))
 
     @asynccontextmanager
     async def frame(self, region: Region | None = None, *, cursor: bool = False) -> AsyncIterator[Frame]:
@@ -107,11 +118,21 @@ class Capture:
         if segment is None:
             segment = Segment(connection, self.size[0] * self.size[1] * BYTES_A_PIXEL)
             self._segments.append(segment)
-        damage = self.damage.take(connection)
-        segment.grab(connection, where.x, where.y, where.width, where.height)
-        pointer = read_cursor(connection) if cursor else None
+        # All in one message: each wait for a busy server is a wait for the programs that keep it busy.
+        damage = self.damage.ask(connection)
+        image = segment.ask(connection, where)
+        pointer = ask_cursor(connection) if cursor else None
+        counter = self.damage.tell(damage)
+        segment.keep(image)
         pixels = segment.pixels(where.area * BYTES_A_PIXEL)
-        return segment, Frame(region=where, damage=damage, cursor=pointer, pixels=pixels)
+        return segment, Frame(
+            region=where, damage=counter, cursor=told_cursor(pointer) if pointer else None, pixels=pixels
+        )
+
+    def _look(self, connection: Connection, cursor: bool) -> Look:
+        damage = self.damage.ask(connection)
+        pointer = ask_cursor(connection) if cursor else None
+        return Look(self.damage.tell(damage), told_cursor(pointer) if pointer else None)
 
     async def close(self) -> None:
         """End the connection; waits for frames that are held."""

@@ -39,10 +39,15 @@ class Cursor:
         image.paste(picture, (self.x - self.hot_x - region.x, self.y - self.hot_y - region.y), picture)
 
 
-def read_cursor(connection: Connection) -> Cursor | None:
-    """The pointer as it is now; None while the server shows none."""
+def ask_cursor(connection: Connection) -> xfixes.GetCursorImage:
+    """Ask for the pointer as it is; `told_cursor` waits for it."""
+    return xfixes.GetCursorImage(display=connection, defer=True, opcode=connection.opcode("XFIXES"))
+
+
+def told_cursor(image: xfixes.GetCursorImage) -> Cursor | None:
+    """The pointer as it was when it was asked for; None while the server shows none."""
     try:
-        image = xfixes.GetCursorImage(display=connection, opcode=connection.opcode("XFIXES"))
+        image.reply()
     except XError:  # BadCursor: no program has given the pointer a picture yet
         return None
     count = image.width * image.height

@@ -8,9 +8,11 @@ what was seen.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from Xlib.ext import damage as damage_ext
+from Xlib.protocol import request as requests
 from Xlib.protocol import rq, structs
 
 from sandbox_agent.desktop.x11.geometry import Region
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 THROTTLE = 0.008
 """Seconds between two times that the listeners are told."""
+
+SERIALS = 1 << 16  # requests are numbered by so many
 
 
 class _CreateRegion(rq.Request):
@@ -52,14 +56,35 @@ class _FetchRegion(rq.ReplyRequest):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A taking of damage that the server was asked for, or soon is: by request ``serial``, with its answer."""
+
+    serial: int
+    fetched: _FetchRegion | None
+    done: requests.GetInputFocus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken: where the counter stood then, and the rectangles, if they were wanted."""
+
+    counter: int
+    regions: list[Region]
+
+
 class Damage:
-    """The screen's changes. ``counter`` grows with them; equal counters mean an equal screen."""
+    """The screen's changes. ``counter`` grows with them; equal counters mean an equal screen.
+
+    ``dirty`` says, in the owner thread, whether there is damage that nobody has taken yet, as far as is known here.
+    """
 
     def __init__(self, display: Display) -> None:
         self.counter = 0
+        self.dirty = False
         self._display = display
         self._listeners: tuple[Listener, ...] = ()
-        self._dirty = False
+        self._noticed_at = 0
         self._telling: asyncio.TimerHandle | None = None
         self._damage = 0
         self._region = 0
@@ -118,26 +143,24 @@ class Damage:
 
     # -- in the owner thread --------------------------------------------------------------------------------------
 
-    def _noticed(self, _event: Any) -> None:
-        self._dirty = True
+    def _noticed(self, event: Any) -> None:
+        self.dirty = True
+        self._noticed_at = event.sequence_number
         self.counter += 1
         if self._listeners:
             self._display.tell(self._schedule)
 
     def take(self, connection: Connection) -> int:
         """Take what damage there is and tell the listeners of it; the counter for a look that is taken now."""
-        found = self.parts(connection, wanted=bool(self._listeners))
-        if found:
-            self._display.tell(self._tell, found)
-        return self.counter
+        return self.tell(self.ask(connection, wanted=bool(self._listeners)))
 
-    def parts(self, connection: Connection, *, wanted: bool = True) -> list[Region]:
-        """Take what damage there is; its rectangles, if they are ``wanted``. Listeners are not told."""
-        connection.sync()  # events of all that was drawn until now come before its answer
-        self._display.handle_events()
-        if not self._dirty:
-            return []
-        self._dirty = False
+    def ask(self, connection: Connection, *, wanted: bool | None = None) -> Asked:
+        """Ask for what damage there is, in one message with the requests that follow; `settle` waits for it.
+
+        Its rectangles come if they are ``wanted``, by default if there are listeners.
+        """
+        wanted = bool(self._listeners) if wanted is None else wanted
+        serial = connection.request_serial
         damage_ext.DamageSubtract(
             display=connection,
             opcode=connection.opcode("DAMAGE"),
@@ -146,6 +169,25 @@ class Damage:
             parts=self._region if wanted else 0,
         )
         if not wanted:
-            return []
-        fetched = _FetchRegion(display=connection, opcode=connection.opcode("XFIXES"), region=self._region)
-        return [Region(r.x, r.y, r.width, r.height) for r in fetched.rectangles]
+            return Asked(serial, None, requests.GetInputFocus(display=connection, defer=True))
+        opcode = connection.opcode("XFIXES")
+        return Asked(serial, _FetchRegion(display=connection, defer=True, opcode=opcode, region=self._region), None)
+
+    def settle(self, asked: Asked) -> Taken:
+        """Wait for what was asked for. Listeners are not told."""
+        for request in (asked.fetched, asked.done):
+            if request is not None:
+                request.reply()
+        self._display.handle_events()
+        # The server tells of damage once until it is taken, so at most one event is of what came after the taking.
+        late = self.dirty and (self._noticed_at - asked.serial) % SERIALS < SERIALS // 2
+        self.dirty = late
+        rectangles = asked.fetched.rectangles if asked.fetched is not None else ()
+        return Taken(self.counter - late, [Region(r.x, r.y, r.width, r.height) for r in rectangles])
+
+    def tell(self, asked: Asked) -> int:
+        """`settle`, and tell the listeners; the counter as it was when the damage was taken."""
+        taken = self.settle(asked)
+        if taken.regions:
+            self._display.tell(self._tell, taken.regions)
+        return taken.counter

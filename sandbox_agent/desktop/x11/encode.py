@@ -41,6 +41,8 @@ def picture(frame: Frame, scale: float) -> Image.Image:
 
 def encode_frame(frame: Frame, form: Format, quality: int, scale: float, marks: tuple[Region, ...] = ()) -> bytes:
     """A frame as a file, with numbered boxes over ``marks`` of the screen."""
+    if form == "png" and not marks and frame.cursor is None and scale == 1:
+        return encode_png(frame.view(), "BGR")
     image = picture(frame, scale)
     if marks:
         marking.draw(image, frame.region, marks)

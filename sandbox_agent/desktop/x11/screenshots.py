@@ -80,8 +80,7 @@ class Screenshots:
         """
         shot = shot or Shot()
         form, region = self._checked(shot)
-        known = self._cache.get(self._etag(shot, region, await self._look(shot)))
-        if known is not None:
+        if (known := await self._known(shot, region)) is not None:
             self._keep(known)
             return known
         async with self._capture.frame(region, cursor=shot.show_cursor) as frame:
@@ -125,6 +124,12 @@ class Screenshots:
     async def close(self) -> None:
         """End the threads once what they encode is done."""
         await asyncio.to_thread(self._workers.shutdown)
+
+    async def _known(self, shot: Shot, region: Region) -> Screenshot | None:
+        """The same screenshot of a screen that has not changed since, if there is one; else often without a look."""
+        if not shot.show_cursor and self._etag(shot, region, self._capture.last_look) not in self._cache:
+            return None
+        return self._cache.get(self._etag(shot, region, await self._look(shot)))
 
     async def _look(self, shot: Shot) -> Look:
         return await self._capture.look(cursor=shot.show_cursor)

@@ -17,6 +17,7 @@ from Xlib.protocol import rq
 
 if TYPE_CHECKING:
     from sandbox_agent.desktop.x11.connection import Connection
+    from sandbox_agent.desktop.x11.geometry import Region
 
 EXTENSION = "MIT-SHM"
 IPC_PRIVATE, IPC_CREAT, IPC_RMID = 0, 0o1000, 0
@@ -110,34 +111,31 @@ class Segment:
         self._address = address
         self.shared = refused.get_error() is None
 
-    def grab(self, connection: Connection, x: int, y: int, width: int, height: int) -> None:
-        """Have the pixels of a rectangle of the screen written here, row by row, 4 bytes (BGRX) each."""
+    def ask(self, connection: Connection, where: Region) -> rq.ReplyRequest:
+        """Ask for the pixels of a rectangle of the screen; `keep` waits for them.
+
+        They are written here, row by row, 4 bytes (BGRX) each.
+        """
+        place: dict[str, Any] = {
+            "display": connection,
+            "defer": True,
+            "drawable": connection.root,
+            "x": where.x,
+            "y": where.y,
+            "width": where.width,
+            "height": where.height,
+            "plane_mask": ALL_PLANES,
+            "format": X.ZPixmap,
+        }
         if not self.shared:
-            image = requests.GetImage(
-                display=connection,
-                drawable=connection.root,
-                x=x,
-                y=y,
-                width=width,
-                height=height,
-                plane_mask=ALL_PLANES,
-                format=X.ZPixmap,
-            )
-            self._pixels = image.data
-            return
-        _GetImage(
-            display=connection,
-            opcode=connection.opcode(EXTENSION),
-            drawable=connection.root,
-            x=x,
-            y=y,
-            width=width,
-            height=height,
-            plane_mask=ALL_PLANES,
-            format=X.ZPixmap,
-            segment=self._id,
-            offset=0,
-        )
+            return requests.GetImage(**place)
+        return _GetImage(opcode=connection.opcode(EXTENSION), segment=self._id, offset=0, **place)
+
+    def keep(self, asked: rq.ReplyRequest) -> None:
+        """Wait for what was asked for. Raises ``XError`` where the server refuses."""
+        asked.reply()
+        if not self.shared:
+            self._pixels = asked.data
 
     def pixels(self, size: int) -> memoryview:
         """The first ``size`` bytes of what was grabbed last; not to be kept beyond the next grab, or `free`."""

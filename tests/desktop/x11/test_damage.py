@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from Xlib import X
+from Xlib.protocol import request as requests
+
+from sandbox_agent.desktop.x11.connection import connect
 from sandbox_agent.desktop.x11.geometry import Region
 
 from .programs import eventually
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sandbox_agent.desktop.x11.connection import Connection
+    from sandbox_agent.desktop.x11.damage import Taken
     from sandbox_agent.desktop.x11.desktop import X11
 
     from .programs import Screen
@@ -68,6 +74,39 @@ async def test_a_look_in_between_takes_no_news_from_listeners(x11: X11, screen: 
 
     await eventually(covered, "the square's change")
     forget()
+
+
+async def test_what_changes_after_the_taking_counts_for_the_next_look(x11: X11, screen: Screen, tmp_path: Path) -> None:
+    """A picture that shows a change which came after its damage was taken is not counted as one of it."""
+    await Recorder.start(x11, screen, tmp_path)
+    damage = x11.damage
+
+    def draw(other: Connection) -> None:
+        context = other.allocate()
+        attributes = {"subwindow_mode": X.IncludeInferiors, "foreground": 1}
+        requests.CreateGC(display=other, cid=context, drawable=other.root, attrs=attributes)
+        area = {"x": 3, "y": 4, "width": 50, "height": 60}
+        requests.PolyFillRectangle(display=other, drawable=other.root, gc=context, rectangles=[area])
+        other.sync()
+
+    def look(connection: Connection) -> tuple[int, Taken, bool, Taken]:
+        before = damage.take(connection)
+        asked = damage.ask(connection, wanted=True)
+        connection.flush()
+        connection.sync()  # so the damage has been taken when the other draws
+        other = connect(screen.name, screen.authority, 5.0)
+        try:
+            draw(other)
+        finally:
+            other.close_internal("client")
+        connection.sync()  # so the news of it is here
+        first = damage.settle(asked)
+        return before, first, damage.dirty, damage.settle(damage.ask(connection, wanted=True))
+
+    before, first, dirty, second = await x11.screenshots._capture.display.call(look)
+    assert (first.counter, second.counter) == (before, before + 1)
+    assert dirty
+    assert any(region.overlap(Region(3, 4, 50, 60)) == Region(3, 4, 50, 60) for region in second.regions)
 
 
 def test_overlaps_are_what_both_have() -> None:

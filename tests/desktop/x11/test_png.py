@@ -42,6 +42,18 @@ def test_any_image_comes_back(width: int, height: int, pattern: bytes) -> None:
     assert read(encode_png(image)).tobytes() == image.tobytes()
 
 
+@pytest.mark.parametrize("kind", ["flat", "noise"])
+def test_pixels_as_the_x_server_has_them_come_back(kind: str) -> None:
+    """Blue first, and a fourth byte that says nothing and may be anything."""
+    size = (61, 2 * BAND_ROWS + 5)
+    image = noise(*size) if kind == "noise" else Image.new("RGB", size, "#123456")
+    blue_first = Image.merge("RGB", image.split()[::-1])
+    pixels = bytearray(blue_first.tobytes("raw", "RGBX"))
+    pixels[3::4] = random.Random(6).randbytes(len(pixels) // 4)  # noqa: S311
+    given = Image.frombuffer("RGBX", size, pixels, "raw", "RGBX", 0, 1)
+    assert read(encode_png(given, "BGR")).tobytes() == image.tobytes()
+
+
 @given(
     st.lists(
         st.tuples(
