@@ -158,7 +158,21 @@ def _prompt(arguments: argparse.Namespace) -> Prompt:
     for path in attached:
         if not path.is_file():
             raise UsageError(f"--attach: {path} is not a file")
-    return [words, *attached] if attached else words
+    return [words, *map(_attachment, attached)] if attached else words
+
+
+def _attachment(path: Path) -> Path | dict[str, Any]:
+    """A picture as one, which an agent that takes none gets as a link; any other file as the client has it."""
+    import mimetypes
+
+    from sandbox_agent.client.content import image_block
+
+    if (mimetypes.guess_type(path.name)[0] or "").partition("/")[0] != "image":
+        return path
+    try:
+        return image_block(path.read_bytes()) | {"uri": path.absolute().as_uri()}
+    except TypeError:  # of a kind that agents do not take
+        return path
 
 
 def _read(name: str) -> bytes:

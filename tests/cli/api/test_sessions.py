@@ -134,11 +134,18 @@ class TestPrompt:
         assert said in sessions(command, "prompt", session, *args, status=Exit.USAGE).stderr
 
     def test_files_go_with_it(self, command: Command, session: str, tmp_path: Path) -> None:
+        """As links where the agent can read them, pictures as what is seen."""
         path = tmp_path / "notes.txt"
         path.write_text("notes")
-        sessions(command, "prompt", session, "[[say seen]]", "--attach", str(path))
+        picture = tmp_path / "dot.gif"
+        picture.write_bytes(b"GIF89a\x01\x00\x01\x00\x00\x00\x00;")
+        drawing = tmp_path / "drawing.svg"
+        drawing.write_text("<svg/>")
+        files = [word for file in (path, picture, drawing) for word in ("--attach", str(file))]
+        sessions(command, "prompt", session, "[[say seen]]", *files)
         [prompt] = command.json("api", "sessions", "prompts", session, "--json")["items"]
-        assert [block["type"] for block in prompt["prompt"]] == ["text", "resource_link"]
+        assert [block["type"] for block in prompt["prompt"]] == ["text", "resource_link", "image", "resource_link"]
+        assert prompt["prompt"][2]["uri"] == picture.as_uri()
         assert prompt["id"] in sessions(command, "prompts", session).stdout
 
     def test_programs_get_events_and_the_result_a_line_each(self, command: Command, session: str) -> None:
