@@ -21,6 +21,7 @@ from sandbox_agent import __version__
 from sandbox_agent.cli import main
 
 from ..support import sse
+from ..support.ports import free_port
 from ..support.server import (
     DEADLINE,
     READY,
@@ -230,8 +231,8 @@ def test_each_port_has_a_store_of_its_own_and_finds_it_again(tmp_path: Path) -> 
         assert process.stdout is not None
         process.stdout.close()
 
-    first, url = serve_default(0)
-    second, other = serve_default(0)
+    first, url = serve_default(free_port())
+    second, other = serve_default(free_port())
     body = {"agent": "mock", "id": "mine", "cwd": str(tmp_path)}
     assert httpx2.post(f"{url}/v1/sessions", json=body, timeout=DEADLINE).status_code == 201
     assert httpx2.get(f"{other}/v1/sessions").json()["items"] == []
