@@ -284,15 +284,15 @@ class _Run:
             ended = output.eof
             for line in self._lines():
                 yield msgspec.json.decode(line, type=_Message)
-            if ended:
-                await child.wait()
-                return
             self._news.clear()
             output.resume()
-            try:
-                await asyncio.wait_for(self._news.wait(), give_up - time.monotonic())
+            try:  # an output may be closed by who goes on
+                async with asyncio.timeout(give_up - time.monotonic()):
+                    await (child.wait() if ended else self._news.wait())
             except TimeoutError:
                 self.cut = "time"
+                return
+            if ended:
                 return
             if len(self._buffer) > _MAX_BUFFER:
                 output.pause()

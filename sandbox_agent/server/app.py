@@ -25,6 +25,7 @@ from sandbox_agent.sandbox import Sandbox
 from sandbox_agent.server import discovery, logs, mount
 from sandbox_agent.server.access import AccessRules, Cors, is_loopback
 from sandbox_agent.server.allocator import keep_blocks
+from sandbox_agent.server.ending import end_within
 from sandbox_agent.server.fastpath import FrontDoor
 from sandbox_agent.server.handler import Api, ApiHandler
 from sandbox_agent.server.settings import DATABASE, ServiceSettings, private_dir, user_data_dir
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 4.5
+END_SECONDS = 15.0
 _NO_LIMIT = 1 << 62
 
 
@@ -283,6 +285,7 @@ class _Running:
         return path
 
     async def _shut_down(self, http: HTTPServer, api: Api) -> None:
+        end_within(END_SECONDS)
         http.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Census:
-    """``since`` tells the start time before which no process is of interest."""
+log = logging.getLogger(__name__)
 
-    def __init__(self, since: Callable[[], int]) -> None:
-        self.executor = ThreadPoolExecutor(1, thread_name_prefix="supervisor")
+PATIENCE = 10.0
+"""Seconds a look may take. The kernel may keep who reads another process's environment waiting for its memory."""
+
+
+class Census:
+    """``since`` tells the start time before which no process is of interest; ``look`` is how a look is taken."""
+
+    def __init__(
+        self,
+        since: Callable[[], int],
+        look: Callable[[int], list[proctree.Process]] = proctree.table,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.executor = _executor()
         self._since = since
+        self._look = look
+        self._patience = patience
         self._turn = asyncio.Lock()
         self._next: asyncio.Future[list[proctree.Process]] | None = None
 
@@ -32,4 +46,16 @@ class Census:
         async with self._turn:
             self._next = None  # who asks from now on must get a later look
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.executor, proctree.table, self._since())
+            since = self._since()
+            try:
+                async with asyncio.timeout(self._patience):
+                    return await loop.run_in_executor(self.executor, self._look, since)
+            except TimeoutError:
+                log.warning("the process table cannot be read as a whole: looking without environments")
+            self.executor.shutdown(wait=False)  # its thread ends when the kernel lets it go
+            self.executor = _executor()
+            return await loop.run_in_executor(self.executor, proctree.outlines, since)
+
+
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="supervisor")

@@ -138,6 +138,16 @@ def table(since: int = 0) -> list[Process]:
     return found
 
 
+def outlines(since: int = 0) -> list[Process]:
+    """As `table`, but what each carries is `unclear`: nothing here waits for the memory of a process."""
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208  # as above
+        if name.isdigit() and (process := look(int(name))) is not None and process.start >= since:
+            process.unclear = bool(process.pgrp) and not process.dead
+            found.append(process)
+    return found
+
+
 def doubtful(processes: list[Process], members: list[Process], since: int = 0) -> bool:
     """Whether somebody may belong to the tree of ``members`` of whom it could not be seen."""
     return any(process.unclear and process.start >= since and process not in members for process in processes)

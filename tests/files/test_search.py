@@ -170,6 +170,18 @@ async def test_a_search_ends_at_its_deadline(supervisor: Supervisor, folder: Pat
     assert not supervisor._children
 
 
+async def test_a_program_that_closes_its_output_and_goes_on_is_ended_at_the_deadline(
+    supervisor: Supervisor, folder: Path
+) -> None:
+    lingering = folder / "lingering-rg"
+    lingering.write_text("#!/bin/sh\nexec >&- 2>&-\nexec sleep 3600\n")
+    lingering.chmod(0o755)
+    search = Search(Root(), supervisor, ripgrep=str(lingering), deadline=0.5)
+    answer = await asyncio.wait_for(search.run(str(folder), FileSearch(query="x")), 60)
+    assert (answer.truncated, answer.reason) == (True, "time")
+    assert not supervisor._children
+
+
 async def test_a_search_that_is_cancelled_leaves_no_process(folder: Path) -> None:
     started = asyncio.Event()
 
