@@ -93,6 +93,18 @@ def remote_paths(prefix: str, parsed_args: argparse.Namespace, **_asked: Any) ->
     return [f"{folder}{slash}{entry.name}{'/' if entry.is_dir else ''}" for entry in entries]
 
 
+def recording_ids(parsed_args: argparse.Namespace, **_asked: Any) -> list[str]:
+    """The recordings of its desktop."""
+    from sandbox_agent.cli.connection import connect
+    from sandbox_agent.problems import SandboxAgentError
+
+    try:
+        with connect(parsed_args) as client:
+            return [recording.id for recording in client.desktop.recordings.list()]
+    except SandboxAgentError:
+        return []
+
+
 def window_ids(parsed_args: argparse.Namespace, **_asked: Any) -> list[str]:
     """The windows of its desktop."""
     from sandbox_agent.cli.connection import connect

@@ -13,6 +13,7 @@ import pytest
 from sandbox_agent.cli.completion import SHELLS
 
 from ..support.command import Terminal
+from ..support.desktop import some_display
 
 if TYPE_CHECKING:
     from ..support.command import Command
@@ -85,6 +86,20 @@ class TestOffers:
     def test_processes_of_the_server(self, command: Command, shell: str, tmp_path: Path) -> None:
         name = command("api", "processes", "start", "true").stdout.strip()
         assert name in press(command, shell, "sandbox-agent api processes logs proc", tmp_path)
+
+    def test_recordings_and_windows_of_the_server(self, command: Command, shell: str, tmp_path: Path) -> None:
+        command("api", "desktop", "start", "--display", str(some_display()))
+        try:
+            name = command("api", "desktop", "record", "start").stdout.strip()
+            for action in ("get", "rm"):
+                assert name in press(command, shell, f"sandbox-agent api desktop record {action} rec", tmp_path)
+            command("api", "desktop", "launch", "--wait", "xterm")
+            window = command.json("api", "desktop", "windows", "--json")["windows"][0]["id"]
+            assert window in press(command, shell, f"sandbox-agent api desktop focus {window[0]}", tmp_path)
+            command("api", "desktop", "record", "stop")
+            command("api", "desktop", "record", "rm", name)
+        finally:
+            command("api", "desktop", "stop")
 
     def test_paths_of_the_server(self, command: Command, shell: str, tmp_path: Path) -> None:
         (tmp_path / "there" / "data").mkdir(parents=True)

@@ -158,7 +158,9 @@ def test_the_screen_is_recorded_until_it_is_told_to_stop(shell: Kernel, tmp_path
     assert f"Saved to {tmp_path}/demo.gif" in told
     assert (tmp_path / "demo.gif").read_bytes().startswith(b"GIF8")
     assert "completed" in ran(shell.run("recording.status")).text
-    assert shell.run("%desktop record stop").error is not None
+    refused = shell.run("%desktop record stop").error
+    assert refused is not None
+    assert refused["evalue"] == "no recording goes on (hint: start one with %desktop record start)"
 
 
 def test_a_fault_is_told_in_a_line(shell: Kernel) -> None:

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["AgentMagics", "load_ipython_extension", "unload_ipython_extension"]
 
 
+IN_CELLS = {
+    "POST /v1/desktop/start": "%desktop start",
+    "POST /v1/desktop/recording/start": "%desktop record start",
+    "POST /v1/desktop/recording/stop": "%desktop record stop",
+}
+"""What is done in a cell in place of a request that a server's hint names."""
+
+
 class MagicError(SandboxAgentError):
     """A fault told in a line or two instead of a trace; the cause hangs on it for those who look."""
 
@@ -51,7 +59,10 @@ class AgentMagics(Magics):
         try:
             self._desktop.run(parse_desktop(line))
         except SandboxAgentError as error:
-            raise MagicError(str(error)) from error
+            told = str(error)
+            for request, line_ in IN_CELLS.items():
+                told = told.replace(request, line_)
+            raise MagicError(told) from error
 
 
 AgentMagics.agent.__doc__ = help_text()

@@ -6,9 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox_agent.cli.completion import recording_ids
 from sandbox_agent.cli.connection import add_connection, connect
 from sandbox_agent.cli.exits import Exit
 from sandbox_agent.cli.output import add_json, print_json
+from sandbox_agent.cli.parsers import completed_by
 
 if TYPE_CHECKING:
     import argparse
@@ -39,10 +41,11 @@ def add_record(actions: Actions) -> None:
     _action(below, "list", run_list, "List the recordings, the oldest first: id, status, length, bytes, start.")
     told = "Write the video of a recording to a file and print which. A GIF or WebM takes a while the first time."
     get = _action(below, "get", run_get, told)
-    get.add_argument("recording", metavar="ID", help="the recording's id")
+    completed_by(get.add_argument("recording", metavar="ID", help="the recording's id"), recording_ids)
     _add_file(get, "where to (default: ID.FORMAT here)")
     told = "Delete recordings."
-    _action(below, "rm", run_rm, told).add_argument("recordings", metavar="ID", nargs="+", help="a recording's id")
+    gone = _action(below, "rm", run_rm, told)
+    completed_by(gone.add_argument("recordings", metavar="ID", nargs="+", help="a recording's id"), recording_ids)
 
 
 def _action(below: Actions, name: str, run: Run, told: str) -> argparse.ArgumentParser:

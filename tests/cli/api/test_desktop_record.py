@@ -64,4 +64,10 @@ def test_the_end_of_a_recording_writes_its_video(desktop: Command, tmp_path: Pat
     assert desktop(*RECORD, "stop", "-o", str(file)).stdout == f"{file}\n"
     assert form(file)[1] == 320
     assert desktop.json(*RECORD, "rm", "--json", started["id"]) == {"ok": True}
-    assert "no recording goes on" in desktop(*RECORD, "stop", status=1).stderr
+    told = desktop(*RECORD, "stop", status=1).stderr
+    assert told == "error: no recording goes on\nhint: start one with sandbox-agent api desktop record start\n"
+
+
+def test_a_desktop_that_is_not_there_is_told_with_the_command_that_starts_it(command: Command) -> None:
+    told = command("api", "desktop", "screenshot", status=1).stderr
+    assert told == "error: the desktop is not active\nhint: start it with sandbox-agent api desktop start\n"
