@@ -1,4 +1,8 @@
-"""One recording while it goes on: frames are taken as they come, and written in a thread."""
+"""One recording while it goes on: frames are taken as they come, and written in a thread.
+
+It starts with its first picture and ends at the moment it is told to, and so does what is said of it: the two are as
+far apart as the video is long, to half a picture, whatever the machine's clock does meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import asyncio
 import logging
 import os
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -40,6 +44,7 @@ class Take:
         self._lock = lock
         self._fps = 0
         self._stopping = asyncio.Event()
+        self._stopped: float | None = None
         self._movie: Movie | None = None
         self._fault: str | None = None
         self._forget: Callable[[], None] = lambda: None
@@ -73,6 +78,8 @@ class Take:
 
     async def end(self) -> DesktopRecordingInfo:
         """Stop, and tell of the whole."""
+        if self._stopped is None:
+            self._stopped = asyncio.get_running_loop().time()
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait([self._task])
@@ -116,10 +123,15 @@ class Take:
         if marks is not None:
             self._forget = self._desktop.acts.deeds.listen(marks.note)
 
+        started = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time() - first.time)
+        info = msgspec.structs.replace(self.info, started_at=started.isoformat())
+
         def make() -> None:
-            self._movie = Movie(self._shelf.video(self.info), first, fps=self._fps, marks=marks)
+            self._movie = Movie(self._shelf.video(info), first, fps=self._fps, marks=marks)
+            self._shelf.note(info)
 
         await self._in_thread(make)
+        self.info = info
 
     async def _follow(self, frames: Watcher) -> None:
         """Write until it is to stop. Raises what `Watcher` does."""
@@ -137,7 +149,8 @@ class Take:
                     done, coming = coming, None
                     if isinstance(frame := done.result(), Problem):
                         raise frame
-                    await self._in_thread(movie.show, frame)
+                    if self._stopped is None or frame.time < self._stopped:
+                        await self._in_thread(movie.show, frame)
                 else:
                     await self._in_thread(movie.until, loop.time())
         finally:
@@ -163,16 +176,18 @@ class Take:
             raise DesktopScreenshotFailed(f"the recording cannot be written: {error}") from error
 
     async def _close(self) -> None:
+        end = asyncio.get_running_loop().time() if self._stopped is None else self._stopped
+        ended = datetime.now(UTC)
         if self._movie is not None:
+            ended = datetime.fromisoformat(self.info.started_at) + timedelta(seconds=end - self._movie.start)
             try:
-                await self._in_thread(self._movie.close, asyncio.get_running_loop().time())
+                await self._in_thread(self._movie.close, end)
             except DesktopScreenshotFailed as problem:
                 self._fault = self._fault or problem.detail
         status: DesktopRecordingStatus = "failed" if self._fault else "completed"
         if self._fault:
             log.warning("a recording has failed: %s", self._fault)
-        ended = datetime.now(UTC).isoformat()
-        self.info = await asyncio.to_thread(self._settle, status, ended)
+        self.info = await asyncio.to_thread(self._settle, status, ended.isoformat())
         os.close(self._lock)
 
     def _settle(self, status: DesktopRecordingStatus, ended: str) -> DesktopRecordingInfo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sandbox_agent.files.opened import OpenFile
+    from sandbox_agent.wire.desktop import DesktopRecordingInfo
 
     from ...support.desktop import World
 
@@ -70,23 +72,32 @@ async def moved(made: World, start: float, seconds: float) -> float:
     raise AssertionError
 
 
-async def test_a_recording_is_as_long_as_what_was_recorded_at_a_constant_rate(active: World) -> None:
+def told_seconds(info: DesktopRecordingInfo) -> float:
+    """From its start to its end, as the server tells them."""
+    assert info.ended_at is not None
+    return (datetime.fromisoformat(info.ended_at) - datetime.fromisoformat(info.started_at)).total_seconds()
+
+
+@pytest.mark.parametrize("fps", [20, 7])
+async def test_a_recording_is_as_long_as_what_was_recorded_at_a_constant_rate(active: World, fps: int) -> None:
+    """To half a picture as long as the server tells, and that is from when it was started to when it was stopped."""
     recordings, loop = active.desktop.recordings, asyncio.get_running_loop()
-    began = await recordings.start(request(fps=20))
-    earliest = loop.time()
+    asked_to_start = loop.time()
+    began = await recordings.start(request(fps=fps))
+    started = loop.time()
     assert began.status == "recording"
     assert (await recordings.get(began.id)).status == "recording"
-    await moved(active, earliest, SECONDS)
-    least = loop.time() - earliest
-    asked = loop.time()
+    await moved(active, started, SECONDS)
+    asked_to_stop = loop.time()
     done = await recordings.stop()
-    assert done.status == "completed"
+    stopped = loop.time()
+    assert (done.status, done.started_at) == ("completed", began.started_at)
     assert done == await recordings.get(began.id)
     seconds, pictures, step = facts(path_of(await recordings.open(done.id)))
-    most = least + (loop.time() - asked) + 1.0  # the first picture is a moment before the answer to `start`
-    assert least * 0.98 <= seconds <= most * 1.02
-    assert pictures == round(seconds * 20)
-    assert step == pytest.approx(1 / 20, abs=0.001)
+    assert abs(seconds - told_seconds(done)) <= 0.5 / fps + 0.002  # the file has milliseconds
+    assert asked_to_stop - started - 0.001 <= told_seconds(done) <= stopped - asked_to_start + 0.001
+    assert pictures == round(seconds * fps)
+    assert step == pytest.approx(1 / fps, abs=0.001)
 
 
 async def test_a_still_screen_is_recorded_for_as_long_as_it_is_still(active: World) -> None:
@@ -103,9 +114,8 @@ async def test_a_still_screen_is_recorded_for_as_long_as_it_is_still(active: Wor
             return False
 
     await eventually(growing, "pictures of a still screen")
-    least = loop.time() - began
     done = await recordings.stop()
-    assert facts(path_of(await recordings.open(done.id)))[0] >= least * 0.98
+    assert abs(facts(path_of(await recordings.open(done.id)))[0] - told_seconds(done)) <= 0.5 / 10 + 0.002
 
 
 async def test_clicks_and_keys_are_drawn_where_and_when_they_were(active: World) -> None:
