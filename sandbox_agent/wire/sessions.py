@@ -134,7 +134,8 @@ class AgentSessionList(Wire, omit_defaults=False, frozen=True, kw_only=True):
 class SessionInfo(Wire, frozen=True, kw_only=True):
     """A session as it is now; ``model``, ``mode`` and ``thought_level`` are the effective values.
 
-    No turn begins before the agent is in this mode; where it will not be, the session is ``failed`` and ``error`` tells.
+    No turn begins before the agent is in this mode; where it will not be, the session is ``failed``: see ``error``.
+
     Times are milliseconds since the epoch. ``last_sequence`` is the newest event. ``persisted`` is false while the
     store cannot write. ``mcp_servers`` are those of the request, ``mcp`` tells of all, the configured ones too.
     """
