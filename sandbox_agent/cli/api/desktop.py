@@ -120,11 +120,16 @@ def _add_windows(actions: Actions) -> None:
         ("close", act.run_close, "Ask a window to close."),
         ("minimize", act.run_minimize, "Minimize a window: focus brings it back."),
         ("maximize", act.run_maximize, "Maximize a window."),
+        ("fullscreen", act.run_fullscreen, "Have a window fill the screen."),
+        ("place", act.run_place, "Move a window: or resize it."),
     ):
         parser = _action(actions, name, run, told)
         completed_by(parser.add_argument("window", metavar="WINDOW", help="the window's id"), window_ids)
-        if name == "maximize":
+        if name in {"maximize", "fullscreen"}:
             parser.add_argument("--undo", action="store_true", help="have it as it was")
+        if name == "place":
+            parser.add_argument("--at", metavar="X,Y", help="where to, in pixels")
+            parser.add_argument("--size", metavar="W,H", help="how large, in pixels")
 
 
 def _add_programs(actions: Actions) -> None:

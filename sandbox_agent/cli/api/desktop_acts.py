@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox_agent.cli.api.desktop_looks import STANDARD, told
+from sandbox_agent.cli.api.desktop_looks import STANDARD, pair_of, told
 from sandbox_agent.cli.connection import connect
 from sandbox_agent.cli.exits import UsageError
 from sandbox_agent.cli.output import print_json, write_bytes
@@ -123,6 +123,25 @@ def run_minimize(arguments: argparse.Namespace) -> int:
 
 def run_maximize(arguments: argparse.Namespace) -> int:
     return _changed(arguments, lambda window: window.maximize(on=not arguments.undo))
+
+
+def run_fullscreen(arguments: argparse.Namespace) -> int:
+    return _changed(arguments, lambda window: window.fullscreen(on=not arguments.undo))
+
+
+def run_place(arguments: argparse.Namespace) -> int:
+    """Moved before it is resized, so that a large one has room."""
+    at, size = pair_of("--at", arguments.at), pair_of("--size", arguments.size)
+    if at is None and size is None:
+        raise UsageError("where to? give --at, --size or both")
+
+    def place(window: Window) -> None:
+        if at is not None:
+            window.move(*at)
+        if size is not None:
+            window.resize(*size)
+
+    return _changed(arguments, place)
 
 
 def run_close(arguments: argparse.Namespace) -> int:

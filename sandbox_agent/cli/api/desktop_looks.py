@@ -110,6 +110,17 @@ def region_of(given: str | None) -> tuple[int, int, int, int] | None:
     return x, y, width, height
 
 
+def pair_of(option: str, given: str | None) -> tuple[int, int] | None:
+    """Two numbers with a comma between them. Raises ``UsageError``."""
+    if given is None:
+        return None
+    try:
+        first, second = map(int, given.split(","))
+    except ValueError:
+        raise UsageError(f"{option}: give two numbers with a comma, not {given!r}") from None
+    return first, second
+
+
 def told(value: Any, *, as_json: bool) -> int:
     """Print what an answer is, for people or for programs."""
     if as_json:

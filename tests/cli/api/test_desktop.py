@@ -123,6 +123,14 @@ def test_windows_are_listed_completed_and_changed(desktop: Command, module_serve
     assert found == f"{window['id']}\n"
     assert desktop.json(*DESKTOP, "maximize", window["id"], "--json")["id"] == window["id"]
     desktop(*DESKTOP, "maximize", window["id"], "--undo")
+    filling = desktop.json(*DESKTOP, "fullscreen", window["id"], "--json")
+    assert (filling["x"], filling["y"], filling["width"], filling["height"]) == (0, 0, 640, 480)
+    desktop(*DESKTOP, "fullscreen", window["id"], "--undo")
+    placed = desktop.json(*DESKTOP, "place", window["id"], "--at", "20,40", "--size", "300,200", "--json")
+    assert (placed["width"], placed["height"]) == (300, 200)
+    assert abs(placed["x"] - 20) + abs(placed["y"] - 40) < 40  # the frame is there, the window within it
+    assert "--at" in desktop(*DESKTOP, "place", window["id"], status=2).stderr
+    assert "--size" in desktop(*DESKTOP, "place", window["id"], "--size", "3", status=2).stderr
     desktop(*DESKTOP, "minimize", window["id"])
     desktop(*DESKTOP, "focus", window["id"])
     desktop(*DESKTOP, "close", window["id"])
