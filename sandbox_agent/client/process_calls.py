@@ -13,6 +13,7 @@ from sandbox_agent.client.process_results import ProcessInfo, RunResult, Screen
 from sandbox_agent.wire.base import Wire
 from sandbox_agent.wire.processes import (
     ProcessConfig,
+    ProcessConfigRequest,
     ProcessCreateRequest,
     ProcessInputRequest,
     ProcessInputResponse,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-    from sandbox_agent.wire.processes import ProcessConfigRequest, ProcessLogsStream, ProcessOwner, RestartPolicy
+    from sandbox_agent.wire.processes import ProcessLogsStream, ProcessOwner, RestartPolicy
 
 SHELL: Final = "sh"
 
@@ -171,8 +172,9 @@ def limits() -> Call[ProcessConfig]:
     return get(ProcessConfig, "processes", "config")
 
 
-def set_limits(request: ProcessConfigRequest) -> Call[ProcessConfig]:
-    return send(ProcessConfig, "POST", "processes", "config", body=request)
+def set_limits(**limits: int | None) -> Call[ProcessConfig]:
+    """``limits`` by the names they have in `ProcessConfigRequest`."""
+    return send(ProcessConfig, "POST", "processes", "config", body=ProcessConfigRequest(**limits))
 
 
 def screen(process_id: str) -> Call[Screen]:

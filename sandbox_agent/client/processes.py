@@ -8,7 +8,6 @@ from sandbox_agent.client import commands, logs, process_calls
 from sandbox_agent.client.calls import gone, perform
 from sandbox_agent.client.process_results import ProcessList
 from sandbox_agent.client.terminal import AsyncTerminal, Terminal
-from sandbox_agent.wire.processes import ProcessConfigRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -305,7 +304,7 @@ class Processes:
         max_input_bytes_per_request: int | None = None,
     ) -> ProcessConfig:
         """Change the limits that are given; the answer tells those in force."""
-        request = ProcessConfigRequest(
+        call = process_calls.set_limits(
             max_concurrent_processes=max_concurrent_processes,
             default_run_timeout_ms=default_run_timeout_ms,
             max_run_timeout_ms=max_run_timeout_ms,
@@ -313,7 +312,7 @@ class Processes:
             max_log_bytes_per_process=max_log_bytes_per_process,
             max_input_bytes_per_request=max_input_bytes_per_request,
         )
-        return self._driver.run(perform(process_calls.set_limits(request)))
+        return self._driver.run(perform(call))
 
 
 class AsyncProcesses:
@@ -386,7 +385,7 @@ class AsyncProcesses:
         max_input_bytes_per_request: int | None = None,
     ) -> ProcessConfig:
         """See :meth:`Processes.set_limits`."""
-        request = ProcessConfigRequest(
+        call = process_calls.set_limits(
             max_concurrent_processes=max_concurrent_processes,
             default_run_timeout_ms=default_run_timeout_ms,
             max_run_timeout_ms=max_run_timeout_ms,
@@ -394,4 +393,4 @@ class AsyncProcesses:
             max_log_bytes_per_process=max_log_bytes_per_process,
             max_input_bytes_per_request=max_input_bytes_per_request,
         )
-        return await self._driver.run(perform(process_calls.set_limits(request)))
+        return await self._driver.run(perform(call))
