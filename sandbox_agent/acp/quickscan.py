@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, cast
 
+try:
+    from simdjson import Parser
+except ImportError:  # no wheel for this Python
+    _parser = None
+else:
+    _parser = Parser()
+
 if TYPE_CHECKING:
-    from simdjson import Object, Parser
+    from simdjson import Object
 
 #: Shorter lines are decoded as quickly.
 LEAST = 4 << 10
@@ -14,25 +20,15 @@ LEAST = 4 << 10
 MOST = 1 << 20
 
 
-@cache
-def _parser() -> Parser | None:
-    # On the first long line: a server that never sees one does not pay for the import.
-    try:
-        from simdjson import Parser  # noqa: PLC0415
-    except ImportError:  # no wheel for this Python
-        return None
-    return Parser()
-
-
 def has_no_id(line: bytes) -> bool:
     """Whether this is one JSON object in UTF-8 without an ``id``, proven; False where it takes more to tell.
 
     For what is long it takes a third of the time; it refuses some of RFC 8259, such as numbers beyond 64 bits.
     """
-    if not LEAST <= len(line) <= MOST or line[:1] != b"{" or (parser := _parser()) is None:
+    if not LEAST <= len(line) <= MOST or line[:1] != b"{" or _parser is None:
         return False
     try:
-        found = cast("Object", parser.parse(line))  # by its first byte
+        found = cast("Object", _parser.parse(line))  # by its first byte
     except (ValueError, RuntimeError):
         return False
     return "id" not in found.keys()  # noqa: SIM118  to ask the object itself costs an exception within the library

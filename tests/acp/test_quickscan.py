@@ -79,10 +79,6 @@ def test_an_id_is_seen_however_spelt(spelt: str) -> None:
 
 def test_all_goes_on_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it cannot be imported, nothing is said, and messages are read as others are."""
-    monkeypatch.setitem(sys.modules, "simdjson", None)
-    quickscan._parser.cache_clear()
-    try:
-        assert not has_no_id(long({"method": "m"}))
-        assert envelope.routed(long({"method": "m"})) is None
-    finally:
-        quickscan._parser.cache_clear()
+    monkeypatch.setattr(quickscan, "_parser", None)
+    assert not has_no_id(long({"method": "m"}))
+    assert envelope.routed(long({"method": "m"})) is None
