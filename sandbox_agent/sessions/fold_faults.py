@@ -85,7 +85,7 @@ def error_text(error: JsonObject) -> str:
     message = error.get("detail") or error.get("message") or error.get("title") or "The agent reported an error."
     text = _unwrapped(message) if isinstance(message, str) else str(message)
     data = error.get("data")
-    for key in ("details", "detail", "message", "reason"):
+    for key in ("details", "detail", "message", "reason", "error"):
         told = data.get(key) if isinstance(data, dict) else None
         if isinstance(told, str) and told and told not in text:
             text = f"{text}: {told}"

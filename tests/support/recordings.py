@@ -6,6 +6,9 @@ import itertools
 import json
 from typing import Any, NamedTuple
 
+from sandbox_agent.acp.roles import RpcError
+from sandbox_agent.sessions.handshake import refusal
+
 from .shared import recording
 
 AGENT, CLIENT, SERVER = 0, 1, 2
@@ -96,7 +99,9 @@ def _resolution(permission: dict[str, Any], answer: dict[str, Any]) -> dict[str,
 
 def _end(answer: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
-        return {"state": "failed", "error": {"title": "Stream Error", "detail": answer["error"]["message"]}}
+        told = answer["error"]
+        problem = refusal(RpcError(told["code"], told["message"], told.get("data")), "session/prompt", agent="it")
+        return {"state": "failed", "error": problem.document()}
     result = answer["result"]
     state = "cancelled" if result["stopReason"] == "cancelled" else "completed"
     return {"state": state, "stopReason": result["stopReason"], "usage": result.get("usage")}
