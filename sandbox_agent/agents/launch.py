@@ -111,7 +111,7 @@ def command(
 ) -> Command:
     """What to run, in the environment that `environment` makes."""
     added = environment(spec, providers, environ, env=env, base_url=base_url)
-    return Command(argv=launcher.argv, env=added)
+    return Command(argv=launcher.argv, env=added, program=launcher.path if launcher.builtin else None)
 
 
 def version(launcher: Launcher) -> str | None:

@@ -15,7 +15,7 @@ from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sandbox_agent.supervisor.census import Census
     from sandbox_agent.supervisor.pty import Size, Spawned
@@ -34,11 +34,16 @@ _GIVE_UP = 10.0  # s of SIGKILL after which a process sits in the kernel and can
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run; ``env`` is added to the allowed part of the server's environment."""
+    """What to run; ``env`` is added to the allowed part of the server's environment.
+
+    ``program`` is the one of ``argv`` that is a Python file as `forker` wants it, to be started at once where that
+    works; what stands before it is its interpreter.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
+    program: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Exit:
 
 @dataclass(slots=True)
 class Pipes:
-    """The server's ends of a child's standard streams; -1 where there is none.
+    """The server's ends of a child's standard streams, or the child's; -1 where there is none.
 
     A terminal is both input and output, and stays open until both are closed.
     """
@@ -63,6 +68,14 @@ class Pipes:
     stdin: int = -1
     stdout: int = -1
     stderr: int = -1
+
+    def __iter__(self) -> Iterator[int]:
+        """Those there are."""
+        return (fd for fd in (self.stdin, self.stdout, self.stderr) if fd >= 0)
+
+    def close(self) -> None:
+        for fd in self:
+            os.close(fd)
 
 
 def _strike_all(dead: list[proctree.Process], orders: list[tuple[proctree.Process, int]]) -> list[int]:

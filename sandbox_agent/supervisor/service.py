@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import logging
@@ -21,15 +22,19 @@ from sandbox_agent.supervisor import descriptors, proctree, pty
 from sandbox_agent.supervisor.census import Census
 from sandbox_agent.supervisor.child import Child, Pipes
 from sandbox_agent.supervisor.environment import DEFAULT_ALLOWED, MARKER, child_environment
+from sandbox_agent.supervisor.forkserver import ForkServer
 from sandbox_agent.supervisor.usage import measure
 from sandbox_agent.tasks import spawn_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
 
     from sandbox_agent.supervisor.child import Command
     from sandbox_agent.supervisor.pty import Size, Spawned
     from sandbox_agent.supervisor.usage import Usage
+
+    _How: TypeAlias = Callable[[Command, Mapping[str, str], Pipes], subprocess.Popen[bytes] | Spawned]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,19 @@ class SpawnFailed(SandboxAgentError):
         super().__init__(f"cannot start {command.argv[0]}: {error.strerror or error}")
         self.command = command
         self.error = error
+
+
+def _execute(command: Command, env: Mapping[str, str], streams: Pipes) -> subprocess.Popen[bytes]:
+    """The usual way: vfork and exec, well under a millisecond."""
+    return subprocess.Popen(  # noqa: S603  # no shell
+        command.argv,
+        stdin=streams.stdin if streams.stdin >= 0 else subprocess.DEVNULL,
+        stdout=streams.stdout,
+        stderr=streams.stderr if streams.stderr >= 0 else subprocess.DEVNULL,
+        cwd=command.cwd,
+        env=env,
+        start_new_session=True,
+    )
 
 
 def _be_subreaper(*, wanted: bool) -> None:
@@ -69,6 +87,7 @@ class Supervisor:
         self._children: dict[int, Child] = {}
         self._census = Census(lambda: min((child.start for child in self._children.values()), default=0))
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._forks = ForkServer()
         self._sweeper: asyncio.Task[None] | None = None
         self._stopped = False
 
@@ -89,6 +108,7 @@ class Supervisor:
         if self._adopt:
             await asyncio.get_running_loop().run_in_executor(self._census.executor, self._end_orphans)
             _be_subreaper(wanted=False)
+        await self._forks.stop()
         if self._keeper is not None and self._keeper.stdin is not None:
             self._keeper.stdin.close()  # it looks once more whether all are gone, and ends
             await asyncio.get_running_loop().run_in_executor(self._census.executor, self._keeper.wait)
@@ -108,38 +128,31 @@ class Supervisor:
 
         Raises SpawnFailed when it cannot be executed.
         """
+        if stdin and stderr and command.program is not None:
+            fresh = child_environment(os.environ, self._allow, {}, f"{self._instance}.0/")
+            if await self._forks.ready(command, fresh):
+                with contextlib.suppress(SpawnFailed):  # the usual way goes, or tells what is wrong
+                    return self._start(command, owner, self._forks.fork)
+        return self._start(command, owner, _execute, stdin=stdin, stderr=stderr)
+
+    def _start(self, command: Command, owner: str, how: _How, *, stdin: bool = True, stderr: bool = True) -> Child:
         token = self._token(command)
-        theirs: list[int] = []
-        ours = Pipes()
+        ours, theirs = Pipes(), Pipes()
         try:
             if stdin:
-                read, ours.stdin = os.pipe2(os.O_CLOEXEC)
-                theirs.append(read)
-            ours.stdout, write = self._output_pipe()
-            theirs.append(write)
+                theirs.stdin, ours.stdin = os.pipe2(os.O_CLOEXEC)
+            ours.stdout, theirs.stdout = self._output_pipe()
             if stderr:
-                ours.stderr, write = os.pipe2(os.O_CLOEXEC)
-                theirs.append(write)
-            process = subprocess.Popen(  # noqa: ASYNC220, S603  # vfork and exec, well under a ms; no shell
-                command.argv,
-                stdin=theirs[0] if stdin else subprocess.DEVNULL,
-                stdout=theirs[1 if stdin else 0],
-                stderr=theirs[-1] if stderr else subprocess.DEVNULL,
-                cwd=command.cwd,
-                env=child_environment(os.environ, self._allow, command.env, token),
-                start_new_session=True,
-            )
+                ours.stderr, theirs.stderr = os.pipe2(os.O_CLOEXEC)
+            env = child_environment(os.environ, self._allow, command.env, token)
+            process = how(command, env, theirs)
         except OSError as error:
-            for fd in (ours.stdin, ours.stdout, ours.stderr):
-                if fd >= 0:
-                    os.close(fd)
+            ours.close()
             raise SpawnFailed(command, error) from error
         finally:
-            for fd in theirs:
-                os.close(fd)
-        for fd in (ours.stdin, ours.stdout, ours.stderr):
-            if fd >= 0:
-                os.set_blocking(fd, False)
+            theirs.close()
+        for fd in ours:
+            os.set_blocking(fd, False)
         return self._adopted(process, ours, owner, token)
 
     async def spawn_on_terminal(self, command: Command, *, owner: str, size: Size) -> Child:
@@ -217,7 +230,7 @@ class Supervisor:
 
         A program started elsewhere in the server stays in its session and is left to its starter.
         """
-        known = {self._keeper.pid if self._keeper else 0, *list(self._children)}
+        known = {self._keeper.pid if self._keeper else 0, self._forks.pid, *list(self._children)}
         session = os.getsid(0)
         rows = (proctree.look(pid) for pid in proctree.children_of_self() if pid not in known)
         return [row for row in rows if row is not None and row.sid != session]

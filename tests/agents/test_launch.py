@@ -87,6 +87,16 @@ def test_the_mock_runs_on_this_python_without_site_packages(tmp_path: Path, path
     assert (launcher.needs, launch.version(launcher)) == ((), "builtin")
 
 
+def test_a_program_of_ours_may_be_forked_ready_and_no_other(tmp_path: Path, path: Path) -> None:
+    """The supervisor is told which of the arguments is the program."""
+    for agent in ("mock", "pi"):
+        program(path / "pi-acp")
+        spec, launcher = SPECS[agent], found(agent, tmp_path, path)
+        assert launcher is not None
+        ours = str(launch.BUILTIN["mock"]) if agent == "mock" else None
+        assert launch.command(spec, launcher, {}).program == ours
+
+
 def test_missing_programs_are_named(tmp_path: Path, path: Path) -> None:
     """The interpreter of its first line, and the program it drives."""
     program(path / "pi-acp", "#!/usr/bin/env -S node --flag\n")

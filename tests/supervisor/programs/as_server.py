@@ -83,12 +83,23 @@ async def leave(supervisor: Supervisor) -> None:
     await asyncio.Event().wait()
 
 
+async def fork(supervisor: Supervisor, program: str) -> None:
+    """Stand there with two programs of the fork server's until somebody kills us."""
+    command = Command((sys.executable, "-I", "-S", "-E", program), program=program)
+    for _ in range(2):
+        await ready(await supervisor.spawn(command, owner="test"))
+    say({"instance": supervisor._instance})
+    await asyncio.Event().wait()
+
+
 async def main() -> None:
     what, adopt, *rest = sys.argv[1:]
     supervisor = Supervisor(adopt_orphans=adopt == "adopt")
     await supervisor.start()
     if what == "leave":
         await leave(supervisor)
+    elif what == "forks":
+        await fork(supervisor, rest[0])
     elif what == "reap":
         found = await reap_daemons(supervisor, int(rest[0]))
     elif what == "unmarked":
