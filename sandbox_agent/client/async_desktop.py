@@ -49,9 +49,14 @@ class AsyncDesktop:
         dpi: int | None = None,
         display_num: int | None = None,
         state_dir: str | PathLike[str] | None = None,
+        stream_fps: int | None = None,
+        recording_fps: int | None = None,
+        webrtc_ports: tuple[int, int] | None = None,
     ) -> DesktopStatus:
         """See :meth:`Desktop.start`."""
-        return await self._driver.run(perform(desktop_calls.start(width, height, dpi, display_num, state_dir)))
+        screen, rates = (width, height, dpi), (stream_fps, recording_fps)
+        call = desktop_calls.start(screen, display_num, state_dir, rates, webrtc_ports)
+        return await self._driver.run(perform(call))
 
     async def stop(self) -> DesktopStatus:
         """See :meth:`Desktop.stop`."""

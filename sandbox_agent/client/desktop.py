@@ -52,11 +52,16 @@ class Desktop:
         dpi: int | None = None,
         display_num: int | None = None,
         state_dir: str | PathLike[str] | None = None,
+        stream_fps: int | None = None,
+        recording_fps: int | None = None,
+        webrtc_ports: tuple[int, int] | None = None,
     ) -> DesktopStatus:
         """Start the desktop, or tell about the one that runs.
 
         It has 1440x900 pixels of 96 dpi, and the first free display, unless told otherwise. ``state_dir`` is a folder
-        of the server for its home and logs. Raises :class:`DesktopDependenciesMissing`, whose hint installs them.
+        of the server for its home and logs. ``stream_fps`` and ``recording_fps`` are 30 frames a second unless they
+        are given; ``webrtc_ports`` are the first and the last that WebRTC may use. Raises
+        :class:`DesktopDependenciesMissing`, whose hint installs what is missing.
 
         >>> from sandbox_agent import SandboxAgent
         >>> with SandboxAgent.start() as agent:
@@ -65,7 +70,9 @@ class Desktop:
         ...     (status.state, shot.width, shot.height)
         ('active', 400, 300)
         """
-        return self._driver.run(perform(desktop_calls.start(width, height, dpi, display_num, state_dir)))
+        screen, rates = (width, height, dpi), (stream_fps, recording_fps)
+        call = desktop_calls.start(screen, display_num, state_dir, rates, webrtc_ports)
+        return self._driver.run(perform(call))
 
     def stop(self) -> DesktopStatus:
         """End the desktop with all its programs."""

@@ -72,19 +72,24 @@ def status() -> Call[DesktopStatus]:
 
 
 def start(
-    width: int | None,
-    height: int | None,
-    dpi: int | None,
+    screen: tuple[int | None, int | None, int | None],
     display_num: int | None,
     state_dir: str | PathLike[str] | None,
+    rates: tuple[int | None, int | None],
+    webrtc_ports: tuple[int, int] | None,
 ) -> Call[DesktopStatus]:
-    """Repeatable: a desktop that runs is told about."""
+    """Repeatable: a desktop that runs is told about. ``rates`` are those of the stream and of recordings."""
+    width, height, dpi = screen
+    stream, recording = rates
     body = wire.DesktopStartRequest(
         width=width,
         height=height,
         dpi=dpi,
         display_num=display_num,
         state_dir=None if state_dir is None else str(state_dir),
+        stream_frame_rate=stream,
+        recording_fps=recording,
+        webrtc_port_range=None if webrtc_ports is None else "{}-{}".format(*webrtc_ports),
     )
     return send(DesktopStatus, "POST", "desktop", "start", body=body)
 

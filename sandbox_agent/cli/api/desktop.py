@@ -56,6 +56,9 @@ def _add_life(actions: Actions) -> None:
         parser.add_argument(name, type=int, metavar="N", help=told)
     parser.add_argument("--dpi", type=int, metavar="N", help="dots per inch (default: 96)")
     parser.add_argument("--display", type=int, metavar="N", help="the display's number (default: a free one from 99)")
+    for name, told in (("--stream-fps", "of the stream"), ("--recording-fps", "of recordings")):
+        parser.add_argument(name, type=int, metavar="N", help=f"pictures a second {told} (default: 30)")
+    parser.add_argument("--webrtc-ports", metavar="FIRST,LAST", help="the ports WebRTC may use (default: any)")
     parser.add_argument("--state-dir", metavar="DIR", help="a folder of the server for its home and logs")
     _action(actions, "stop", act.run_stop, "End the desktop with all its programs.")
     _action(actions, "status", look.run_status, "Tell the state of the desktop, and what is missing for it.")

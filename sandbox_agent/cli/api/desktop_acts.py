@@ -27,6 +27,9 @@ def run_start(arguments: argparse.Namespace) -> int:
             dpi=arguments.dpi,
             display_num=arguments.display,
             state_dir=arguments.state_dir,
+            stream_fps=arguments.stream_fps,
+            recording_fps=arguments.recording_fps,
+            webrtc_ports=pair_of("--webrtc-ports", arguments.webrtc_ports),
         )
     return told(status, as_json=arguments.json)
 

@@ -61,7 +61,11 @@ def test_a_region_is_four_numbers() -> None:
 
 
 def test_it_is_started_told_of_and_stopped(command: Command) -> None:
-    started = command.json(*DESKTOP, "start", "--json", "--width", "320", "--height", "240")
+    refused = command(*DESKTOP, "start", "--webrtc-ports", "9,1", status=1).stderr
+    assert "webrtcPortRange" in refused
+    assert "streamFrameRate" in command(*DESKTOP, "start", "--stream-fps", "0", status=1).stderr
+    options = ("--stream-fps", "10", "--recording-fps", "5", "--webrtc-ports", "50000,50010")
+    started = command.json(*DESKTOP, "start", "--json", "--width", "320", "--height", "240", *options)
     assert (started["state"], started["resolution"]["width"]) == ("active", 320)
     assert started["display"] in command(*DESKTOP, "status").stdout
     assert command.json(*DESKTOP, "stop", "--json")["state"] == "inactive"
