@@ -1,19 +1,29 @@
 """The desktop of this server beside the reference's: milliseconds from request to answer, and bytes of pictures.
 
 Each has a fresh server and a desktop of 1440x900 pixels with the same busy content, a number that changes every 20 ms
-in it, so that no picture is one that was encoded before. Needs what the reference's desktop wants from the system.
+in it, and time to change between two requests, so that no picture is one that was encoded before. Needs what the
+reference's desktop wants from the system.
+
+Then ours alone at 1920x1080, through the Python SDK, with all cores for the server and a terminal that is flooded
+beside the busy window: how long `.screenshot()` takes, and `/v1/health` meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from desktop_stream import ask_health, at
 from hosts import Bench, ours, reference, reference_program
+
+from sandbox_agent import SandboxAgent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +33,9 @@ if TYPE_CHECKING:
 SIZE = (1440, 900)
 TEXT = "The quick brown fox jumps over the lazy dog; 0123456789 times it did, and nobody has seen it coming."[:100]
 BUSY = str(Path(__file__).parent / "programs" / "busy.py")
+CHANGED = 0.03  # s in which the screen has changed
+LARGE = (1920, 1080)
+FLOOD = "while :; do seq 100000; done"
 
 Numbers = dict[str, float]
 
@@ -45,10 +58,11 @@ class Desktop:
         return response
 
 
-def timed(times: int, act: Callable[[], Any]) -> tuple[float, Any]:
+def timed(times: int, act: Callable[[], Any], pause: float = 0) -> tuple[float, Any]:
     """The median in milliseconds, and the last answer."""
     taken, answer = [], None
     for _ in range(times):
+        time.sleep(pause)
         begun = time.perf_counter()
         answer = act()
         taken.append((time.perf_counter() - begun) * 1000)
@@ -73,10 +87,11 @@ def measure(server: Server, times: int) -> Numbers:
     numbers["start"], _ = timed(1, lambda: desktop.post("/start", width=SIZE[0], height=SIZE[1]))
     fill(desktop)
     for form in ("png", "jpeg", "webp"):
-        numbers[form], answer = timed(times, lambda form=form: desktop.get("/screenshot", format=form))
+        numbers[form], answer = timed(times, lambda form=form: desktop.get("/screenshot", format=form), CHANGED)
         numbers[f"{form} bytes"] = len(answer.content)
+    part = {"x": 100, "y": 100, "width": 400, "height": 300}
+    numbers["region 400x300"], _ = timed(times, lambda: desktop.get("/screenshot/region", **part), CHANGED)
     for name, act in {
-        "region 400x300": lambda: desktop.get("/screenshot/region", x=100, y=100, width=400, height=300),
         "move": lambda: desktop.post("/mouse/move", x=1300, y=850),
         "click": lambda: desktop.post("/mouse/click", x=1000, y=700),
         "position": lambda: desktop.get("/mouse/position"),
@@ -90,10 +105,53 @@ def measure(server: Server, times: int) -> Numbers:
     return numbers
 
 
+def flooded(port: int, times: int, others: ProcessPoolExecutor) -> Numbers:
+    """Of a screen of 1920x1080 pixels that is drawn on all the time, through the SDK."""
+    numbers: Numbers = {}
+    with SandboxAgent.connect(f"http://127.0.0.1:{port}") as agent:
+        desktop = agent.desktop
+        desktop.start(width=LARGE[0], height=LARGE[1])
+        desktop.launch("xterm", ["-iconic", "-e", "/usr/bin/python3", BUSY])
+        desktop.launch("xterm", ["-geometry", "100x60+1000+50", "-T", "flood", "-e", "sh", "-c", FLOOD])
+        while not {"busy", "flood"} <= {window.title for window in desktop.windows()}:
+            time.sleep(0.2)
+        time.sleep(2)
+        for form in ("png", "jpeg"):
+            asked = others.submit(ask_health, port, times * 0.04)
+            taken = []
+            for _ in range(times):
+                time.sleep(0.01)
+                begun = time.perf_counter()
+                shot = desktop.screenshot(format=form)
+                taken.append((time.perf_counter() - begun) * 1000)
+            taken.sort()
+            meanwhile = asked.result()
+            numbers |= {
+                f"1080p {form} p50": at(taken, 0.5),
+                f"1080p {form} p95": at(taken, 0.95),
+                f"1080p {form} bytes": len(shot.data),
+                f"1080p {form} health p99": at(meanwhile, 0.99),
+                f"1080p {form} health max": meanwhile[-1],
+            }
+        desktop.stop()
+    return numbers
+
+
+def large(times: int, bench: Bench) -> None:
+    """On all cores, as a server has them."""
+    every = sorted({bench.core, *bench.rest})
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as others:
+        others.submit(os.getpid).result()
+        with bench.running(ours(), cores=every) as server:
+            for name, value in flooded(server.port, times, others).items():
+                print(f"{name:<22}{'ours':>12} {value:>12,.1f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=15, help="how often each is asked (the median counts)")
     parser.add_argument("--rounds", type=int, default=3, help="fresh servers of each, in turn")
+    parser.add_argument("--shots", type=int, default=100, help="screenshots of each format at 1920x1080")
     parser.add_argument("--host", choices=["ours", "reference"], help="measure only one of the two")
     parser.add_argument("--reference", type=Path, metavar="PATH", help="the reference's program (default: from npm)")
     options = parser.parse_args()
@@ -112,6 +170,8 @@ def main() -> None:
             f"   reference/ours {found['reference'] / found['ours']:8.1f}" if len(found) == len(("both", "of")) else ""
         )
         print(f"{name:<22}{cells}{ratio}", flush=True)
+    if options.host != "reference":
+        large(options.shots, bench)
 
 
 if __name__ == "__main__":

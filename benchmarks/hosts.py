@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sandbox-agent-benchmarks"
@@ -151,8 +151,11 @@ class Bench:
         os.sched_setaffinity(0, self.rest)
 
     @contextlib.contextmanager
-    def running(self, host: Host) -> Iterator[Server]:
-        """A fresh server with a data folder of its own, healthy; its whole tree is gone afterwards."""
+    def running(self, host: Host, cores: Iterable[int] | None = None) -> Iterator[Server]:
+        """A fresh server with a data folder of its own, healthy; its whole tree is gone afterwards.
+
+        It has one core, or those that are given.
+        """
         with tempfile.TemporaryDirectory(prefix="sandbox-agent-bench-", ignore_cleanup_errors=True) as scratch:
             home = Path(scratch)
             slots = home / "data" / "sandbox-agent" / "bin" / "agent_processes"
@@ -161,7 +164,7 @@ class Bench:
             for agent, script in host.launchers.items():
                 (slots / f"{agent}-acp").write_text(script)
                 (slots / f"{agent}-acp").chmod(0o755)
-            server = self.start(host, home)
+            server = self.start(host, home, cores)
             family = [psutil.Process(server.process.pid)]
             try:
                 yield server
@@ -172,7 +175,7 @@ class Bench:
                         process.kill()
                 server.process.wait()
 
-    def start(self, host: Host, home: Path) -> Server:
+    def start(self, host: Host, home: Path, cores: Iterable[int] | None = None) -> Server:
         port = free_port()
         environ = {
             "PATH": os.environ["PATH"],
@@ -182,7 +185,7 @@ class Bench:
             "SANDBOX_AGENT_REQUIRE_PREINSTALL": "1",
         }
         with (home / "log").open("wb") as log:
-            os.sched_setaffinity(0, [self.core])  # what a process starts inherits its core
+            os.sched_setaffinity(0, cores or [self.core])  # what a process starts inherits its core
             begun = time.perf_counter()
             try:
                 process = subprocess.Popen(

@@ -58,3 +58,24 @@ def test_the_benchmarks_of_files_and_processes_run_and_lose_nothing(tmp_path: Pa
     assert len(found) == 9
     assert found["put"]["refused"]["ours"] == found["tar"]["refused"]["ours"] == 0
     assert found["log"]["lost, %"]["ours"] == found["log, slow reader"]["lost, %"]["ours"] == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "told"),
+    [
+        ("desktop.py", ["--host", "ours", "--times", "1", "--rounds", "1", "--shots", "2"], "1080p png p95"),
+        ("desktop_stream.py", ["--seconds", "1"], "glass to glass p95"),
+    ],
+)
+def test_the_benchmarks_of_the_desktop_run(tmp_path: Path, program: str, options: list[str], told: str) -> None:
+    """From the start of a desktop to the last number."""
+    assert shutil.which("cc"), "a C compiler is missing: run scripts/test, which brings it"
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / program, *options],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert told in done.stdout
