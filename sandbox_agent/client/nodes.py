@@ -65,7 +65,7 @@ class NodeList(Listing[N]):
 
     def __str__(self) -> str:
         lines = self.lines() + [f"({app.name} does not answer)" for app in self.silent]
-        return "\n".join([*lines, *(["(there is more)"] if self.truncated else [])])
+        return "\n".join([*lines, *(["(there is more)"] if self.truncated else [])]) or "None."
 
     _repr_pretty_ = pretty
 
