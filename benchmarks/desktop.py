@@ -1,8 +1,8 @@
 """The desktop of this server beside the reference's: milliseconds from request to answer, and bytes of pictures.
 
 Each has a fresh server and a desktop of 1440x900 pixels with the same busy content, a number that changes every 20 ms
-in it, and time to change between two requests, so that no picture is one that was encoded before. Needs what the
-reference's desktop wants from the system.
+in it, and time for it to change from one request to the next, so that no picture is one that was encoded before. Needs
+what the reference's desktop wants from the system.
 
 Then ours alone at 1920x1080, through the Python SDK, with all cores for the server and a terminal that is flooded
 beside the busy window: how long `.screenshot()` takes, and `/v1/health` meanwhile.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SIZE = (1440, 900)
 TEXT = "The quick brown fox jumps over the lazy dog; 0123456789 times it did, and nobody has seen it coming."[:100]
 BUSY = str(Path(__file__).parent / "programs" / "busy.py")
-CHANGED = 0.03  # s in which the screen has changed
+CHANGED = 0.03  # s after which the screen is another
 LARGE = (1920, 1080)
 FLOOD = "while :; do seq 100000; done"
 
@@ -58,11 +58,12 @@ class Desktop:
         return response
 
 
-def timed(times: int, act: Callable[[], Any], pause: float = 0) -> tuple[float, Any]:
-    """The median in milliseconds, and the last answer."""
+def timed(times: int, act: Callable[[], Any], apart: float = 0) -> tuple[float, Any]:
+    """The median in milliseconds, and the last answer; requests begin at least ``apart`` seconds from each other."""
     taken, answer = [], None
+    begun = 0.0
     for _ in range(times):
-        time.sleep(pause)
+        time.sleep(max(0, begun + apart - time.perf_counter()))
         begun = time.perf_counter()
         answer = act()
         taken.append((time.perf_counter() - begun) * 1000)
