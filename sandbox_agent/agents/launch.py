@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -79,13 +80,18 @@ def builtin(name: str) -> tuple[str, ...]:
 
 
 def _launcher(argv: tuple[str, ...], needs: tuple[str, ...], path: str) -> Launcher:
-    interpreter = _interpreter(argv[0])
+    found = os.stat(argv[0])  # noqa: PTH116 -- cheap, at each start
+    interpreter = _interpreter(argv[0], (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
     missing = tuple(name for name in (interpreter, *needs) if name and shutil.which(name, path=path) is None)
     return Launcher(argv, argv[0], needs=missing, interpreter=interpreter if interpreter in missing else None)
 
 
-def _interpreter(file: str) -> str | None:
-    """The program that the first line of a script names; for what we installed, the one it was built on."""
+@lru_cache
+def _interpreter(file: str, _version: tuple[int, ...]) -> str | None:
+    """The program that the first line of a script names; for what we installed, the one it was built on.
+
+    Looked for once for each version of the file: it is written anew, never changed in place, with its receipt.
+    """
     receipt = _receipt(Path(file).resolve().parent)
     if isinstance(receipt.get("runsOn"), str):
         return str(receipt["runsOn"])

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sandbox_agent.supervisor import proctree, pty
@@ -147,12 +148,16 @@ class Child:
         self._ending: asyncio.Task[None] | None = None
         self._gone = False
         self._kill_at = 0.0
-        row = proctree.look(process.pid)
-        self.start = row.start if row else 0
         self._loop.add_reader(self._pidfd, self._note_exit)
 
     def __repr__(self) -> str:
         return f"<Child {self.owner} pid={self.pid} exit={self.exit}>"
+
+    @cached_property
+    def start(self) -> int:
+        """In clock ticks since boot; known until it is reaped."""
+        row = proctree.look(self.pid)
+        return row.start if row else 0
 
     @property
     def stdin_fd(self) -> int:

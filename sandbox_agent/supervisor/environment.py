@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,9 +50,13 @@ def child_environment(
 
     A server that is itself a spawn of another keeps the outer tokens, so that the outer one still finds all.
     """
-    exact = {name for name in allowed if not name.endswith("*")}
-    prefixes = tuple(name[:-1] for name in allowed if name.endswith("*"))
-    chosen = {
-        name: value for name, value in environ.items() if name in exact or (prefixes and name.startswith(prefixes))
-    }
+    exact, prefixes = _sorted_out(tuple(allowed))
+    chosen = {name: value for name, value in environ.items() if name in exact or name.startswith(prefixes)}
     return chosen | dict(added) | {MARKER: environ.get(MARKER, "") + token}
+
+
+@lru_cache
+def _sorted_out(allowed: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The names, and the beginnings of names."""
+    beginnings = tuple(name[:-1] for name in allowed if name.endswith("*"))
+    return frozenset(name for name in allowed if not name.endswith("*")), beginnings
