@@ -72,6 +72,7 @@ def test_the_tree_is_an_outline_of_nodes_that_can_be_acted_on(app: App) -> None:
     assert [line for line in lines if "[disabled]" in line]
     assert app.desktop.tree(window=app.window, limit=2).truncated
     assert "(there is more)" in str(app.desktop.tree(window=app.window, depth=1))
+    assert str(app.desktop.tree(app="no such program")) == "None."
 
 
 def test_nodes_are_pressed_clicked_set_and_focused(app: App) -> None:
