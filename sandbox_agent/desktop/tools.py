@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -123,6 +124,24 @@ Content: TypeAlias = "list[Text | Image]"
 
 
 @dataclass(frozen=True, slots=True)
+class _View:
+    """A caller's last screenshot: what of the screen it shows, and its own width and height in pixels."""
+
+    id: str
+    region: Region
+    size: tuple[int, int]
+
+    def place(self, box: Region) -> str:
+        """Where a part of the screen is in it."""
+        shown = self.region
+        if box.overlap(shown) is None:
+            return "not in the screenshot"
+        across, down = self.size[0] / shown.width, self.size[1] / shown.height
+        x, y = round((box.x - shown.x) * across), round((box.y - shown.y) * down)
+        return f"{round(box.width * across)}x{round(box.height * down)} at {x}, {y} of the screenshot"
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """``does`` gets who calls, and the arguments as a struct."""
 
@@ -138,7 +157,7 @@ class Tools:
 
     def __init__(self, desktop: Desktop) -> None:
         self._desktop = desktop
-        self._last: OrderedDict[str, str] = OrderedDict()
+        self._last: OrderedDict[str, _View] = OrderedDict()
         tools = (
             Tool("screenshot", "See the screen.", ScreenshotArguments, self._screenshot, looks=True),
             Tool("click", "Click on a pixel of the screenshot.", ClickArguments, self._act),
@@ -167,7 +186,7 @@ class Tools:
         size = self._desktop.x11.size if region is None else (region.width, region.height)
         scale = max(0.1, min(1.0, LONGEST_SIDE / max(size)))
         shot = await self._desktop.acts.screenshot(view_of("png", None, scale, region, cursor=True))
-        self._last[caller] = shot.id
+        self._last[caller] = _View(shot.id, region or Region(0, 0, *size), (shot.width, shot.height))
         self._last.move_to_end(caller)
         while len(self._last) > _KEPT_CALLERS:
             self._last.popitem(last=False)
@@ -190,7 +209,14 @@ class Tools:
         return (x, y) if name is None else self._desktop.x11.screenshots.to_screen(name, x, y)
 
     def _named(self, caller: str, shot: str | None) -> str | None:
-        return shot or self._last.get(caller)
+        return shot or (self._last[caller].id if caller in self._last else None)
+
+    def _place(self, caller: str, x: int, y: int, width: int, height: int) -> str:
+        """A part of the screen as its caller's clicks would have it: in its last screenshot, if it has taken one."""
+        view = self._last.get(caller)
+        return (
+            f"{width}x{height} at {x}, {y} of the screen" if view is None else view.place(Region(x, y, width, height))
+        )
 
     async def _act(self, caller: str, given: Any) -> Content:
         await perform(self._desktop.acts, self._action(caller, given))
@@ -224,20 +250,20 @@ class Tools:
         come = f"it has come{window}" if waited.met else "it has not come"
         return [Text(f"{come}, after {waited.elapsed_ms} ms")]
 
-    async def _windows(self, _: str, given: WindowsArguments) -> Content:
+    async def _windows(self, caller: str, given: WindowsArguments) -> Content:
         windows = self._desktop.x11.windows
         if given.focus is not None:
             await windows.focus(given.focus)
-        lines = [
-            f"{one.id}: {one.title!r} ({one.window_class or 'no class'}), {one.width}x{one.height} at {one.x}, {one.y} "
-            f"of the screen{', active' if one.is_active else ''}{', minimized' if one.is_minimized else ''}"
-            for one in await windows.list()
-        ]
+        lines = []
+        for one in await windows.list():
+            place = self._place(caller, one.x, one.y, one.width, one.height)
+            state = f"{', active' if one.is_active else ''}{', minimized' if one.is_minimized else ''}"
+            lines.append(f"{one.id}: {one.title!r} ({one.window_class or 'no class'}), {place}{state}")
         return [Text("\n".join(lines) or "no windows")]
 
-    async def _tree(self, _: str, given: TreeArguments) -> Content:
+    async def _tree(self, caller: str, given: TreeArguments) -> Content:
         tree = await self._desktop.a11y.tree(DesktopTreeQuery(app=given.app, limit=given.limit))
-        lines = [line for app in tree.apps for line in _outline(app, 0)]
+        lines = [line for app in tree.apps for line in _outline(app, 0, partial(self._place, caller))]
         if tree.partial or tree.truncated:
             lines.append("(there is more)")
         return [Text("\n".join(lines) or "no program tells anything")]
@@ -253,10 +279,10 @@ class Tools:
         return content
 
 
-def _outline(node: DesktopNode, level: int) -> list[str]:
-    """A line for each node: its role and name, where it is on the screen, and its state."""
-    box = f" [{node.box.width}x{node.box.height} at {node.box.x}, {node.box.y} of the screen]" if node.box else ""
+def _outline(node: DesktopNode, level: int, place: Callable[[int, int, int, int], str]) -> list[str]:
+    """A line for each node: its role and name, where it is, and its state."""
+    box = f" [{place(node.box.x, node.box.y, node.box.width, node.box.height)}]" if node.box else ""
     states = f" ({', '.join(node.states)})" if node.states else ""
     text = f" = {node.text!r}" if node.text else ""
     line = f"{'  ' * level}{node.role} {node.name!r}{text}{states}{box}"
-    return [line, *(deeper for child in node.children for deeper in _outline(child, level + 1))]
+    return [line, *(deeper for child in node.children for deeper in _outline(child, level + 1, place))]

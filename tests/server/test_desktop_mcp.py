@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -16,15 +19,15 @@ from PIL import Image
 from sandbox_agent.desktop.tools import LONGEST_SIDE
 
 from ..support.desktop import some_display
-from ..support.server import DEADLINE, serve
+from ..support.server import DEADLINE, poll, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from ..support.server import Server
 
 TOKEN = "t0ken-of-the-server"  # noqa: S105 - of a test
+GTK_APP = Path(__file__).parents[1] / "support" / "gtk_app.py"
 WIDTH, HEIGHT = 1600, 1000
 TOOLS = {"screenshot", "click", "type", "key", "scroll", "wait", "windows", "tree", "actions"}
 
@@ -121,6 +124,34 @@ async def test_every_tool_answers_and_bad_arguments_are_told_to_the_model(server
             ("windows", {"focus": "1"}),
         ):
             assert (await session.call_tool(tool, arguments)).is_error, (tool, arguments)
+
+
+async def test_windows_and_nodes_are_placed_in_the_pixels_of_the_last_screenshot(
+    server: Server, tmp_path: Path
+) -> None:
+    """So what is read there is clicked: the middle of a button that a program tells of, on a scaled screen."""
+    out = tmp_path / "told"
+    launch = {"app": "/usr/bin/python3", "args": [str(GTK_APP), "3.0", str(out), "Placed"], "wait": True}
+    with server.client() as client:
+        process = client.post("/v1/desktop/launch", json=launch).json()["processId"]
+        window = next(w for w in client.get("/v1/desktop/windows").json()["windows"] if w["title"] == "Placed")
+    try:
+        async with connected(server) as session:
+            await call(session, "screenshot")
+            x, y = (round(window[side] * LONGEST_SIDE / WIDTH) for side in ("x", "y"))
+            assert f" at {x}, {y} of the screenshot" in (await call(session, "windows"))[0]
+            button = r"button 'Press me'.*\[(\d+)x(\d+) at (\d+), (\d+) of the screenshot\]"
+            async with asyncio.timeout(DEADLINE):
+                while (found := re.search(button, (await call(session, "tree"))[0])) is None:
+                    await call(session, "wait", quiet_ms=50)
+            width, height, x, y = map(int, found.groups())
+            await call(session, "click", x=x + width // 2, y=y + height // 2)
+            poll(lambda: out.exists() and '["pressed"]' in out.read_text(), what="the pressed button")
+            await call(session, "screenshot", x=0, y=0, width=10, height=10)
+            assert "not in the screenshot" in (await call(session, "windows"))[0]
+    finally:
+        with server.client() as client:
+            client.post(f"/v1/processes/{process}/kill")
 
 
 def test_what_is_no_request_of_the_protocol_is_told(server: Server) -> None:
