@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32600, -32601, -32602
 _INSTRUCTIONS = (
-    "A desktop with a screen, a mouse and a keyboard. Take a screenshot first; x and y are pixels of it, here and in what "
-    "tools tell. After acting, wait until the screen is idle and take another one."
+    "A desktop with a screen, a mouse and a keyboard. Take a screenshot first; x and y are pixels of it, here and in "
+    "what tools tell. After acting, wait until the screen is idle and take another one."
 )
 
 
