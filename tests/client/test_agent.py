@@ -199,6 +199,7 @@ class TestClose:
     async def test_closing_wakes_a_task_that_waits_for_events(self, module_server: Server, tmp_path: Path) -> None:
         agent = await AsyncSandboxAgent.connect(module_server.url)
         session = await agent.create_session("mock", cwd=tmp_path)
+        await session.prompt("[[say x]]")  # what the agent says of itself comes before
         stream = session.events(after=None)
         waiting = asyncio.ensure_future(anext(stream, None))
         await session.refresh()

@@ -201,7 +201,7 @@ def test_a_long_silence_cuts_no_stream(proxy: Proxy, acp: str, tmp_path: Path) -
     """The agent is silent for longer than the proxy suffers a silent connection."""
     with proxy.client() as client:
         prompt(client, acp, tmp_path, f"[[sleep {SILENCE}]] awake")
-        whole = sse.collect(client, f"/v1/acp/{acp}", is_end)
+        whole = sse.collect(client, f"/v1/acp/{acp}", is_end, heartbeats=True)
     assert b"awake" in b"".join(event.data for event in whole)
     assert "heartbeat" in [event.name for event in whole]
 

@@ -62,12 +62,23 @@ def events(response: httpx2.Response) -> Iterator[Event]:
 
 
 def collect(
-    client: httpx2.Client, path: str, until: Callable[[Event], bool], after: int | None = None, **options: Any
+    client: httpx2.Client,
+    path: str,
+    until: Callable[[Event], bool],
+    after: int | None = None,
+    *,
+    heartbeats: bool = False,
+    **options: Any,
 ) -> list[Event]:
-    """The events of a stream up to and with the first that ``until`` is true of."""
+    """The events of a stream up to and with the first that ``until`` is true of; with heartbeats if so wished.
+
+    On a slow machine they may come between any two.
+    """
     found: list[Event] = []
     with opened(client, path, after, **options) as response:
         for event in events(response):
+            if event.name == "heartbeat" and not heartbeats:
+                continue
             found.append(event)
             if until(event):
                 return found
