@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import logging
 import shutil
 import time
@@ -40,6 +41,11 @@ _LAST_BREATH = 0.5  # s between the end of a connection and the end of its serve
 def _load() -> None:
     importlib.import_module("sandbox_agent.desktop.manager")
     importlib.import_module("sandbox_agent.desktop.x11.desktop")
+
+
+def _load_video() -> None:
+    if importlib.util.find_spec("av"):
+        importlib.import_module("sandbox_agent.desktop.video")
 
 
 class _TooOften(DesktopRuntimeFailed):
@@ -115,6 +121,8 @@ class Runtime:
         self._watcher = spawn_task(self._watch(), name="watch the desktop")
         if self.place.autostart.is_file():
             await self._autostart.start(self._program("/bin/sh", str(self.place.autostart)))
+        # It holds up all else for 20 ms: better now than when somebody watches.
+        spawn_task(asyncio.to_thread(_load_video), name="import what makes videos")
 
     async def stop(self) -> None:
         """End everything: programs first, so that they lose no display they still save something with."""
