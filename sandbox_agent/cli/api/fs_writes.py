@@ -14,12 +14,14 @@ from sandbox_agent.cli.output import print_json, say
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from sandbox_agent.cli.transfer import TransferBar
     from sandbox_agent.client import SandboxAgent
     from sandbox_agent.client.file_results import Transfer
 
 STANDARD = "-"
+HINTS = {"not_empty": "give --recursive to remove all that is in it", "exists": "give --overwrite to replace it"}
 
 
 def run_put(arguments: argparse.Namespace) -> int:
@@ -65,10 +67,22 @@ def _put(client: SandboxAgent, arguments: argparse.Namespace, bar: TransferBar) 
     return Transfer(written.path, 1, written.bytes_written)
 
 
+@contextlib.contextmanager
+def _hints() -> Iterator[None]:
+    """What would mend a fault is told as the option it is here, not as the member of a request."""
+    from sandbox_agent.problems import Problem
+
+    try:
+        yield
+    except Problem as error:
+        error.hint = HINTS.get(str(error.extensions.get("code")), error.hint)
+        raise
+
+
 def run_rm(arguments: argparse.Namespace) -> int:
     from sandbox_agent.problems import NotFound
 
-    with connect(arguments) as client:
+    with connect(arguments) as client, _hints():
         for path in arguments.path:
             with contextlib.suppress(*([NotFound] if arguments.force else [])):
                 client.fs.delete(remote(path), recursive=arguments.recursive)
@@ -76,7 +90,7 @@ def run_rm(arguments: argparse.Namespace) -> int:
 
 
 def run_mv(arguments: argparse.Namespace) -> int:
-    with connect(arguments) as client:
+    with connect(arguments) as client, _hints():
         client.fs.move(remote(arguments.path), remote(arguments.to), overwrite=arguments.overwrite)
     return 0
 

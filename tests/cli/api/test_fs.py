@@ -159,9 +159,10 @@ def test_files_are_moved_made_and_removed(command: Command, tree: Path) -> None:
     command(*FS, "mv", str(tree / "a.txt"), str(tree / "new/deep/c.txt"))
     assert (tree / "new/deep/c.txt").read_text() == "alpha\n"
     (tree / "x").write_text("x")
-    command(*FS, "mv", str(tree / "x"), str(tree / "new/deep/c.txt"), status=1)
+    refused = command(*FS, "mv", str(tree / "x"), str(tree / "new/deep/c.txt"), status=1)
+    assert "hint: give --overwrite" in refused.stderr
     command(*FS, "mv", str(tree / "x"), str(tree / "new/deep/c.txt"), "--overwrite")
-    command(*FS, "rm", str(tree / "new"), status=1)
+    assert "hint: give --recursive" in command(*FS, "rm", str(tree / "new"), status=1).stderr
     command(*FS, "rm", "-r", str(tree / "new"), str(tree / "other"))
     assert sorted(path.name for path in tree.iterdir()) == ["sub"]
     assert "error:" in command(*FS, "rm", str(tree / "gone"), status=1).stderr
