@@ -110,9 +110,11 @@ class Server:
     def memory_kib(self) -> float:
         """Resident memory of the server and of what it runs for itself, the agents apart."""
         own = psutil.Process(self.process.pid)
-        agents = {child.pid for child in self.agents()}
-        every = [own, *(child for child in own.children(recursive=True) if child.pid not in agents)]
-        return float(sum(process.memory_info().rss for process in every)) / 1024
+        total = own.memory_info().rss
+        for child in own.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a command may end while it is looked at
+                total += child.memory_info().rss if child.name() != f"{AGENT}-acp" else 0
+        return float(total) / 1024
 
     def cpu_us(self) -> float:
         """Processor time the server has used; the scheduler's own count is finer than the ticks of /proc/PID/stat."""
