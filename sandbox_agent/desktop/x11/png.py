@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BAND_ROWS = 48
 PART_BYTES = 200_000
-LET_OTHERS = 2  # bands, after which other threads get Python's lock; asking for it, they wait 5 ms
-MOMENT = 1e-6  # s, which the kernel makes some 60 of
 WINDOW = 1 << 15
 TRIED = 8  # what is tried is so small a part of a band
 QUICK = 3
@@ -52,11 +49,7 @@ _helpers = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="png")
 def encode_png(image: Image.Image, order: Order = "RGB") -> bytes:
     """``image`` (RGB, or RGBX whose first channels are those of ``order``) as a PNG file."""
     width, height = image.size
-    bands = []
-    for top in range(0, height, BAND_ROWS):
-        bands.append(_band(image, top, order))
-        if len(bands) % LET_OTHERS == 0:
-            time.sleep(MOMENT)
+    bands = [_band(image, top, order) for top in range(0, height, BAND_ROWS)]
     parts = _deflated(bands)
     check = zlib_ng.adler32(b"")
     for band in bands:
