@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 PROBES = 10
 """Displays that are tried."""
 _CONNECT = 5.0  # s for a connection to a server that says it is ready
+_SETTLED = 0.5  # s after the start
 _MANAGE = 10.0  # s for a window manager to manage
 _MOST_MENDS, _MEND_SPAN = 5, 60.0  # s; what dies more often is not started again
 _LAST_BREATH = 0.5  # s between the end of a connection and the end of its server, when that is why
@@ -46,6 +47,12 @@ def _load() -> None:
 def _load_video() -> None:
     if importlib.util.find_spec("av"):
         importlib.import_module("sandbox_agent.desktop.video")
+
+
+async def _prepare_video() -> None:
+    """After the start, and before somebody watches: loading holds up all else for 20 ms."""
+    await asyncio.sleep(_SETTLED)
+    await asyncio.to_thread(_load_video)
 
 
 class _TooOften(DesktopRuntimeFailed):
@@ -88,6 +95,7 @@ class Runtime:
         self._on_failure = on_failure
         self._mends: deque[float] = deque(maxlen=_MOST_MENDS)
         self._watcher: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -121,14 +129,14 @@ class Runtime:
         self._watcher = spawn_task(self._watch(), name="watch the desktop")
         if self.place.autostart.is_file():
             await self._autostart.start(self._program("/bin/sh", str(self.place.autostart)))
-        # It holds up all else for 20 ms: better now than when somebody watches.
-        spawn_task(asyncio.to_thread(_load_video), name="import what makes videos")
+        self._preparing = spawn_task(_prepare_video(), name="import what makes videos")
 
     async def stop(self) -> None:
         """End everything: programs first, so that they lose no display they still save something with."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.wait([self._watcher])
+        for task in (self._watcher, self._preparing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         await self._disconnect()
         await end_all(self.processes, keep=self.server)
         await self.server.end()
