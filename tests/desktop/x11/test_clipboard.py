@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -38,11 +39,11 @@ async def xclip(screen: Screen, *arguments: str) -> bytes:
     return out
 
 
-async def own(x11: X11, screen: Screen, folder: Path, text: str, selection: str) -> None:
-    """Have xclip own a text."""
+async def own(x11: X11, screen: Screen, folder: Path, text: str, selection: str) -> subprocess.Popen[bytes]:
+    """Have xclip own a text; its process."""
     file = folder / "text"
     file.write_bytes(text.encode())
-    screen.start("xclip", "-i", "-quiet", "-selection", selection, str(file))
+    program = screen.start("xclip", "-i", "-quiet", "-selection", selection, str(file))
 
     async def taken() -> bool:
         def owner(connection: Connection) -> int:
@@ -53,6 +54,7 @@ async def own(x11: X11, screen: Screen, folder: Path, text: str, selection: str)
         return bool(await x11.control.call(owner))
 
     await eventually(taken, "xclip's ownership")
+    return program
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=len)
@@ -69,15 +71,17 @@ async def test_what_other_programs_own_is_read(x11: X11, screen: Screen, tmp_pat
 
 
 async def test_other_calls_go_on_while_much_is_read(x11: X11, screen: Screen, tmp_path: Path) -> None:
-    """R35: the pointer moves between the pieces."""
-    await own(x11, screen, tmp_path, LARGE, "clipboard")
+    """R35: the pointer moves while the other program takes its time, and between the pieces."""
+    owner = await own(x11, screen, tmp_path, LARGE, "clipboard")
+    owner.send_signal(signal.SIGSTOP)
     reading = asyncio.ensure_future(x11.clipboard.read())
-    moves = 0
+    for place in range(5):
+        await x11.mouse.move(place, 5)
+    assert not reading.done()
+    owner.send_signal(signal.SIGCONT)
     while not reading.done():
-        await x11.mouse.move(moves % 100, 5)
-        moves += 1
+        await x11.mouse.move(7, 5)
     assert await reading == LARGE
-    assert moves > 5
 
 
 async def test_several_programs_are_served_at_once(x11: X11, screen: Screen) -> None:
