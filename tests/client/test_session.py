@@ -195,7 +195,7 @@ class TestTranscript:
 
     def test_it_grows_before_ones_eyes(self, session: Any) -> None:
         """A snapshot, then changes; the last state equals what is asked for afterwards."""
-        handle = session.prompt("[[tick count=5 every=0.05]] [[say done]]", wait=False)
+        handle = session.prompt("[[tick count=5 every=0.05]] [[sleep 2]] [[say done]]", wait=False)
         changes = list(handle.follow_transcript())
         assert len(changes) > 1
         last, now = changes[-1].transcript.items, session.transcript().items

@@ -25,7 +25,7 @@ def pending(command: Command, session: str) -> list[dict[str, Any]]:
 
 
 def test_a_spinner_turns_until_the_agent_speaks_and_leaves_no_trace(command: Command, session: str) -> None:
-    with command.terminal(*PROMPT, session, "[[sleep 0.5]] [[say done]]", env=UTF8) as terminal:
+    with command.terminal(*PROMPT, session, "[[sleep 2]] [[say done]]", env=UTF8) as terminal:
         assert terminal.wait() == 0
         frames = SPINNER.findall(terminal.shown)
         assert len(frames) > 1
