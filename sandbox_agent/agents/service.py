@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sandbox_agent.agents import credentials, launch
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOOK_AGAIN = 1.0  # s after which a launcher that was found is looked for again
+
 
 class Agents:
     """The catalogue, as seen from one environment.
@@ -60,6 +64,7 @@ class Agents:
         self.prober = prober
         self.installer: Installer | None = None
         self._asked: dict[tuple[str, ...], asyncio.Task[Options]] = {}
+        self._found: dict[str, tuple[float, launch.Launcher]] = {}
 
     def spec(self, agent: str) -> AgentSpec:
         """Raises `UnsupportedAgent`."""
@@ -99,27 +104,34 @@ class Agents:
         `AgentNotInstalled`, `InstallFailed` or `InvalidRequest`.
         """
         spec = await self.known(agent)
-        launcher, command = await asyncio.to_thread(self._prepare, spec, env, base_url)
-        if command is None and self._lazily(spec):
+        launcher = await self._startable(spec)
+        if launcher is None and self._lazily(spec):
             log.info("installing %s on first use", agent, extra={"agent": agent})
             await self.install(agent, progress=progress)
-            launcher, command = await asyncio.to_thread(self._prepare, spec, env, base_url)
+            launcher = await self._startable(spec)
         if launcher is None:
-            raise AgentNotInstalled(f"agent {agent} is not installed", agent=agent, hint=self._install_hint(spec))
-        if command is None:
-            detail = f"{launcher.path} needs {launcher.interpreter}, not found on PATH"
-            hint = self._install_hint(spec) if spec.installable else f"install {launcher.interpreter}"
-            raise AgentNotInstalled(detail, agent=agent, hint=hint)
-        return command
+            raise await self._not_startable(spec)
+        prepare = partial(launch.command, spec, launcher, self._environ, self._providers, env=env, base_url=base_url)
+        return await asyncio.to_thread(prepare) if spec.keyed else prepare()  # those look at the agent's own settings
 
-    def _prepare(
-        self, spec: AgentSpec, env: Mapping[str, str] | None, base_url: str | None
-    ) -> tuple[launch.Launcher | None, Command | None]:
-        """The agent's launcher, and what to run where that can start. Looks at files."""
-        launcher = launch.find(spec, self._root, self._environ)
+    async def _startable(self, spec: AgentSpec) -> launch.Launcher | None:
+        """The agent's launcher where it can start; who starts many does not look for it each time."""
+        until, known = self._found.get(spec.id, (0.0, None))
+        if known is not None and time.monotonic() < until:
+            return known
+        launcher = await self._find(spec)
         if launcher is None or launcher.interpreter is not None:
-            return launcher, None
-        return launcher, launch.command(spec, launcher, self._environ, self._providers, env=env, base_url=base_url)
+            return None
+        self._found[spec.id] = (time.monotonic() + _LOOK_AGAIN, launcher)
+        return launcher
+
+    async def _not_startable(self, spec: AgentSpec) -> AgentNotInstalled:
+        launcher = await self._find(spec)
+        if launcher is None:
+            return AgentNotInstalled(f"agent {spec.id} is not installed", agent=spec.id, hint=self._install_hint(spec))
+        detail = f"{launcher.path} needs {launcher.interpreter}, not found on PATH"
+        hint = self._install_hint(spec) if spec.installable else f"install {launcher.interpreter}"
+        return AgentNotInstalled(detail, agent=spec.id, hint=hint)
 
     def keyed(self, agent: str, command: Command) -> frozenset[str]:
         """The providers for which an agent may be told to use the key in its environment; none if it would keep it."""
@@ -156,6 +168,7 @@ class Agents:
         response = await self.installer.install(spec, request, progress)
         if not response.already_installed:
             self._asked = {key: asked for key, asked in self._asked.items() if key[0] != agent}
+            self._found.pop(agent, None)
         return response
 
     def _lazily(self, spec: AgentSpec) -> bool:
