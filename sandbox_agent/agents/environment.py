@@ -6,8 +6,9 @@ finds two chooses by its own order.
 
 from __future__ import annotations
 
+import fnmatch
 import re
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -41,14 +42,17 @@ def environment(
     """
     given = dict(env or {})
     hidden = SERVER_SECRETS | replaced(given, providers)
-    inherited = {
-        name: value
-        for name, value in environ.items()
-        if name not in hidden and any(fnmatchcase(name, pattern) for pattern in spec.inherit_env)
-    }
+    wanted = _one_of(spec.inherit_env).fullmatch
+    inherited = {name: value for name, value in environ.items() if wanted(name) and name not in hidden}
     at_gateway = gateway(spec, base_url) if base_url is not None else {}
     whole = _with_twins(inherited | spec.env | at_gateway | given, providers)
     return whole if at_gateway else _by_key(spec, whole, given, environ)
+
+
+@lru_cache(256)
+def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """What any of these shell patterns matches; nothing where there is none."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)) or "(?!)")
 
 
 def gateway(spec: AgentSpec, base_url: str) -> dict[str, str]:
