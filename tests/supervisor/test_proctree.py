@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 
 from sandbox_agent.supervisor import proctree
 
+from ..support.server import poll
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,12 +23,22 @@ if TYPE_CHECKING:
 AGAIN = 'exec /bin/sh -c "$0" "$0"'
 
 
+@contextlib.contextmanager
+def sleeping(**env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is through its ``exec``, which goes on when `subprocess` has started it."""
+    process = subprocess.Popen(["sleep", "1000"], env=env)
+    try:
+        poll(lambda: (found := proctree.inspect(process.pid)) is not None and not found.unclear, what="the program")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(["sleep", "1000"], env={"SANDBOX_AGENT_SPAWN": "out.1/me.7/", "OTHER": "x"})
-    yield process
-    process.kill()
-    process.wait()
+    with sleeping(SANDBOX_AGENT_SPAWN="out.1/me.7/", OTHER="x") as process:
+        yield process
 
 
 def row(pid: int, ppid: int, sid: int, spawns: bytes = b"") -> proctree.Process:
@@ -77,14 +90,10 @@ def test_who_is_amid_an_exec_is_never_taken_for_a_stranger() -> None:
 
 
 def test_who_has_no_environment_is_clear() -> None:
-    process = subprocess.Popen(["sleep", "1000"], env={})
-    try:
+    with sleeping() as process:
         found = proctree.inspect(process.pid)
         assert found is not None
         assert (found.spawns, found.unclear) == (b"", False)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_who_starts_while_the_table_is_read_is_in_it(
