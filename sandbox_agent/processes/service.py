@@ -197,7 +197,10 @@ class Processes:
             looking = spawn_task(self._measure(wanted), name="measure processes")
             await asyncio.wait({looking}, timeout=_USAGE_WAIT_S)
         usage = {name: self._measured.get(child.token) for name, child in children.items()}
-        return tuple(process.info(told[1] if (told := usage.get(process.id)) else None) for process in processes)
+        return tuple(  # who has ended meanwhile uses nothing
+            process.info(told[1] if process.alive and (told := usage.get(process.id)) else None)
+            for process in processes
+        )
 
     async def _measure(self, children: Sequence[Child]) -> None:
         used = await self._supervisor.usage(children)

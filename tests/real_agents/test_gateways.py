@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..support.agents import installed
-from ..support.server import serve
+from ..support.server import poll, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +95,8 @@ def test_the_gateway_is_asked_with_the_sessions_key(tmp_path: Path, name: str) -
         path = made.headers["Location"]
         client.post(f"{path}/prompts", json={"prompt": "hello"}, headers={"Prefer": "wait=90"})
         assert [key for path, key in asked_here.asked if path.startswith(route)][:1] == [KEY], asked_here.asked
+        # codex keeps what a login shell sets, its key too, in a file while it looks; it must have looked by its end
+        poll(lambda: not [*tmp_path.glob(".codex/shell_snapshots/*.tmp-*")], what="codex's look at the shell")
         client.delete(path)
     assert [file for file in holding(tmp_path, KEY) if "store" not in file.relative_to(tmp_path).parts] == []
 
