@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from ..support import jupyter
-from ..support.desktop import some_display
+from ..support.desktop import begin
 from ..support.server import DEADLINE, poll
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     spy.chmod(0o755)
     with jupyter.serve(home, CONFIG.format(ip=request.param), base_url="/user/ada/") as server:
         with server.client() as client:
-            body = {"displayNum": some_display(), "width": 640, "height": 480}
-            assert client.post("/v1/desktop/start", json=body).json()["state"] == "active"
+            begin(client)
         yield server
         with contextlib.suppress(httpx2.TransportError), server.client() as client:
             client.post("/v1/desktop/stop")

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from ..support.contract import check_response
-from ..support.desktop import some_display
+from ..support.desktop import begin
 from ..support.pids import alive
 from ..support.server import DEADLINE, poll, serve, start
 
@@ -40,13 +40,6 @@ def fresh(tmp_path: Path) -> Iterator[httpx2.Client]:
     """A client of a server whose desktop a test may start and break."""
     with serve(tmp_path / "server") as server, server.client() as client:
         yield client
-
-
-def begin(client: httpx2.Client, **options: Any) -> dict[str, Any]:
-    body = {"displayNum": some_display(), "width": 640, "height": 480} | options
-    status: dict[str, Any] = post(client, "start", **body)
-    assert status["state"] == "active"
-    return status
 
 
 def post(client: httpx2.Client, path: str, **body: Any) -> Any:

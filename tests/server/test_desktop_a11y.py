@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from ..support.desktop import some_display
+from ..support.desktop import begin
 from ..support.pids import alive
 from ..support.server import poll, serve
 
@@ -32,7 +32,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's bindings of GTK are 
 def client(module_server: Server) -> Iterator[httpx2.Client]:
     """A client of a server with an active desktop."""
     with module_server.client() as client:
-        begin(client)
+        begin(client, width=1000, height=800)
         yield client
 
 
@@ -40,14 +40,8 @@ def client(module_server: Server) -> Iterator[httpx2.Client]:
 def fresh(tmp_path: Path) -> Iterator[httpx2.Client]:
     """A client of a server whose desktop a test may break."""
     with serve(tmp_path / "server") as server, server.client() as client:
-        begin(client)
+        begin(client, width=1000, height=800)
         yield client
-
-
-def begin(client: httpx2.Client) -> None:
-    body = {"displayNum": some_display(), "width": 1000, "height": 800}
-    response = client.post("/v1/desktop/start", json=body)
-    assert response.status_code == 200, response.text
 
 
 class App:
@@ -418,7 +412,7 @@ def test_a_desktop_that_starts_again_has_a_tree_again(fresh: httpx2.Client, tmp_
     fresh.post("/v1/desktop/stop")
     refused = fresh.get("/v1/desktop/a11y/tree")
     assert (refused.status_code, refused.json()["code"]) == (409, "desktop_runtime_inactive")
-    begin(fresh)
+    begin(fresh, width=1000, height=800)
     new = App.gtk(fresh, tmp_path, title="New").node(name="press me")
     assert new["id"] != old["id"]
     assert fresh.get(f"/v1/desktop/a11y/nodes/{old['id']}").status_code == 404
@@ -432,7 +426,7 @@ def test_without_at_spi_it_says_what_to_install(tmp_path: Path) -> None:
         if entry.name != "dbus-1":
             (data / entry.name).symlink_to(entry)
     with serve(tmp_path / "server", env={"XDG_DATA_DIRS": str(data)}) as server, server.client() as client:
-        begin(client)
+        begin(client, width=1000, height=800)
         for path in ("a11y/tree", "a11y/find", "screenshot?marks=true"):
             refused = client.get(f"/v1/desktop/{path}")
             assert refused.status_code == 503

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from ..support.browser import chromium, until, with_client
-from ..support.desktop import eventually, some_display
+from ..support.desktop import begin, eventually
 from ..support.server import serve
 from ..support.viewer import BLUE, RED, near, painted
 
@@ -60,8 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[httpx2.Client]:
     with server.client() as client:
-        body = {"displayNum": some_display(), "width": 640, "height": 480}
-        assert client.post("/v1/desktop/start", json=body).json()["state"] == "active"
+        begin(client)
         yield client
 
 

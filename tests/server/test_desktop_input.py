@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..support.desktop import some_display
+from ..support.desktop import begin
 from ..support.server import serve
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ RIGHT: list[tuple[str, str, dict[str, Any]]] = [
 @pytest.fixture(scope="module")
 def active(module_server: Server) -> Iterator[httpx2.Client]:
     with module_server.client() as client:
-        body = {"displayNum": some_display(), "width": 640, "height": 480}
-        assert client.post("/v1/desktop/start", json=body).status_code == 200
+        begin(client)
         yield client
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from sandbox_agent.desktop.tools import LONGEST_SIDE
 
-from ..support.desktop import some_display
+from ..support.desktop import begin
 from ..support.server import DEADLINE, poll, serve
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One with a token and an active desktop, wider than screenshots are."""
     with serve(tmp_path_factory.mktemp("mcp"), token=TOKEN) as server:
         with server.client() as client:
-            body = {"displayNum": some_display(), "width": WIDTH, "height": HEIGHT}
-            assert client.post("/v1/desktop/start", json=body).json()["state"] == "active"
+            begin(client, width=WIDTH, height=HEIGHT)
         yield server
 
 

@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from ..support.desktop import some_display
+from ..support.desktop import begin
 from ..support.server import poll, serve, start
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx2
-
-
-def begin(client: httpx2.Client) -> None:
-    body = {"displayNum": some_display(), "width": 320, "height": 240}
-    assert client.post("/v1/desktop/start", json=body).json()["state"] == "active"
 
 
 def record(client: httpx2.Client, **options: Any) -> dict[str, Any]:
@@ -38,7 +33,7 @@ def test_a_recording_is_listed_downloaded_in_parts_and_deleted(tmp_path: Path) -
     with serve(tmp_path / "server") as server, server.client() as client:
         refused = client.post("/v1/desktop/recording/start", json={})
         assert (refused.status_code, refused.json()["code"]) == (409, "desktop_runtime_inactive")
-        begin(client)
+        begin(client, width=320, height=240)
         info = record(client)
         assert (info["status"], info["fileName"]) == ("recording", f"{info['id']}.mp4")
         again = client.post("/v1/desktop/recording/start", json={})
@@ -67,7 +62,7 @@ def test_a_recording_is_listed_downloaded_in_parts_and_deleted(tmp_path: Path) -
 
 def test_a_recording_is_whole_when_the_server_was_asked_to_end(tmp_path: Path) -> None:
     with serve(tmp_path / "server") as server, server.client() as client:
-        begin(client)
+        begin(client, width=320, height=240)
         info = record(client)
         server.stop()
     with serve(tmp_path / "server") as server, server.client() as client:
@@ -81,7 +76,7 @@ def test_a_recording_that_was_cut_by_a_crash_can_be_played_as_far_as_it_got(tmp_
     server = start(tmp_path / "server")
     try:
         with server.client() as client:
-            begin(client)
+            begin(client, width=320, height=240)
             info = record(client)
             folder = tmp_path / "server" / "state" / "sandbox-agent" / "desktop" / "recordings"
             file = folder / info["fileName"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ..support.desktop import eventually, some_display
+from ..support.desktop import begin, eventually
 from ..support.server import poll, serve
 from ..support.viewer import BLUE, RED, painted, viewer
 
@@ -27,16 +27,10 @@ SIZE = (640, 480)
 BUSY = 'while :; do printf "%s " $RANDOM$RANDOM; sleep 0.01; done'
 
 
-def begin(client: httpx2.Client, **options: Any) -> None:
-    body = {"displayNum": some_display(), "width": SIZE[0], "height": SIZE[1]} | options
-    answer = client.post("/v1/desktop/start", json=body)
-    assert answer.json()["state"] == "active", answer.text
-
-
 @pytest.fixture(scope="module")
 def client(module_server: Server) -> Iterator[httpx2.Client]:
     with module_server.client() as client:
-        begin(client)
+        begin(client, width=SIZE[0], height=SIZE[1])
         yield client
 
 
@@ -144,7 +138,7 @@ async def test_the_pointer_is_told_beside_the_pictures(module_server: Server, cl
 
 async def test_the_stream_ends_with_the_desktop_and_says_so(tmp_path: Path) -> None:
     with serve(tmp_path / "server") as server, server.client() as client:
-        begin(client)
+        begin(client, width=SIZE[0], height=SIZE[1])
         async with viewer(server) as eyes:
             await eyes.picture()
             await asyncio.to_thread(client.post, "/v1/desktop/stop")
@@ -234,7 +228,7 @@ async def test_a_senseless_query_is_refused(module_server: Server, client: httpx
 async def test_without_the_libraries_there_is_the_command_that_installs_them_and_jpeg_goes_on(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["av"] = sys.modules["aiortc"] = None\n')
     with serve(tmp_path / "server", env={"PYTHONPATH": str(tmp_path)}) as server, server.client() as client:
-        begin(client)
+        begin(client, width=SIZE[0], height=SIZE[1])
         answer = client.post("/v1/desktop/stream/start")
         assert answer.status_code == 503
         assert answer.json()["missingDependencies"] == ["aiortc"]

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 
 from sandbox_agent.desktop.ice import choose_ways
 
-from ..support.desktop import eventually, some_display
+from ..support.desktop import begin, eventually
 from ..support.viewer import DEADLINE, painted
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ MOVE, KEY_DOWN, KEY_UP = 1, 3, 4
 
 
 def start(client: httpx2.Client, **options: Any) -> None:
-    body = {"displayNum": some_display(), "width": 640, "height": 480} | options
-    answer = client.post("/v1/desktop/start", json=body)
-    assert answer.status_code == 200, answer.text
+    begin(client, **options)
     assert client.post("/v1/desktop/stream/start").status_code == 200
 
 

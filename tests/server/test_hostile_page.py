@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..support import terminal
-from ..support.desktop import some_display
+from ..support.desktop import begin
 from ..support.server import serve
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 
 def launch(client: httpx2.Client, profile: Path, url: str) -> None:
     """Chromium on the desktop, at a page."""
-    body = {"displayNum": some_display(), "width": 640, "height": 480}
-    assert client.post("/v1/desktop/start", json=body).json()["state"] == "active"
+    begin(client)
     options = ["--no-sandbox", "--no-first-run", f"--user-data-dir={profile}", "--disable-gpu"]
     answer = client.post("/v1/desktop/launch", json={"app": "chromium", "args": [*options, url]})
     assert answer.status_code == 200, answer.text

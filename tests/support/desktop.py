@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
+    import httpx2
+
     from sandbox_agent.wire.desktop import DesktopStatusResponse
 
 DEADLINE = 60.0
@@ -40,6 +42,16 @@ def some_display() -> int:
         else:
             claim.detach()
             return number
+
+
+def begin(client: httpx2.Client, **options: Any) -> dict[str, Any]:
+    """Start the desktop of a server, of 640x480 pixels unless told otherwise; its status."""
+    body = {"displayNum": some_display(), "width": 640, "height": 480} | options
+    answer = client.post("/v1/desktop/start", json=body)
+    assert answer.status_code == 200, answer.text
+    status: dict[str, Any] = answer.json()
+    assert status["state"] == "active", status
+    return status
 
 
 @dataclass
